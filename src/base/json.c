@@ -1,0 +1,99 @@
+#include "base/json.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define JSON_MAX_DEPTH 32
+
+struct json_object *json_get(struct json_object *obj, const char *path)
+{
+    char key[128];
+
+    while (obj && *path) {
+        size_t len = strcspn(path, ".");
+
+        if (len >= sizeof(key) || !json_object_is_type(obj, json_type_object))
+            return NULL;
+        memcpy(key, path, len);
+        key[len] = '\0';
+        if (!json_object_object_get_ex(obj, key, &obj))
+            return NULL;
+        path += len + (path[len] == '.');
+    }
+    return obj;
+}
+
+const char *json_get_str(struct json_object *obj, const char *path,
+                         const char *fallback)
+{
+    struct json_object *value = json_get(obj, path);
+
+    if (!value || !json_object_is_type(value, json_type_string))
+        return fallback;
+    return json_object_get_string(value);
+}
+
+int64_t json_get_int(struct json_object *obj, const char *path,
+                     int64_t fallback)
+{
+    struct json_object *value = json_get(obj, path);
+
+    if (!value || !json_object_is_type(value, json_type_int))
+        return fallback;
+    return json_object_get_int64(value);
+}
+
+bool json_get_bool(struct json_object *obj, const char *path, bool fallback)
+{
+    struct json_object *value = json_get(obj, path);
+
+    if (!value || !json_object_is_type(value, json_type_boolean))
+        return fallback;
+    return json_object_get_boolean(value);
+}
+
+struct json_object *json_get_array(struct json_object *obj, const char *path)
+{
+    struct json_object *value = json_get(obj, path);
+
+    return value && json_object_is_type(value, json_type_array) ? value : NULL;
+}
+
+size_t json_array_len(struct json_object *array)
+{
+    return array ? json_object_array_length(array) : 0;
+}
+
+void json_put_str(struct json_object *obj, const char *key, const char *value)
+{
+    if (value)
+        json_object_object_add(obj, key, json_object_new_string(value));
+}
+
+struct json_object *json_parse_text(const char *text, size_t len,
+                                    struct tp_error *err)
+{
+    struct json_tokener *tok = json_tokener_new_ex(JSON_MAX_DEPTH);
+    struct json_object *obj;
+    enum json_tokener_error jerr;
+
+    if (!tok || len > INT32_MAX) {
+        tp_error_set(err, -EINVAL, "JSON text too large");
+        if (tok)
+            json_tokener_free(tok);
+        return NULL;
+    }
+    obj = json_tokener_parse_ex(tok, text, (int)len);
+    jerr = json_tokener_get_error(tok);
+    if (!obj || jerr != json_tokener_success) {
+        tp_error_set(err, -EBADMSG, "not JSON: %s",
+                     jerr == json_tokener_continue
+                         ? "the text ends too early"
+                         : json_tokener_error_desc(jerr));
+        if (obj)
+            json_object_put(obj);
+        obj = NULL;
+    }
+    json_tokener_free(tok);
+    return obj;
+}

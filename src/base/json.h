@@ -1,0 +1,40 @@
+/*
+ * json.h - short reads of json-c objects
+ *
+ * All getters take a dotted path ("spec.clusterIP"), return borrowed values and
+ * a default where a member is absent or of another type. Foreign JSON is
+ * parsed by json_parse_text(), which limits size and depth.
+ */
+#ifndef TP_BASE_JSON_H
+#define TP_BASE_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <json-c/json.h>
+
+#include "base/error.h"
+
+/* The member at path, or NULL. Borrowed. */
+struct json_object *json_get(struct json_object *obj, const char *path);
+
+const char *json_get_str(struct json_object *obj, const char *path,
+                         const char *fallback);
+int64_t json_get_int(struct json_object *obj, const char *path,
+                     int64_t fallback);
+bool json_get_bool(struct json_object *obj, const char *path, bool fallback);
+
+/* The array at path, or NULL; json_array_len(NULL) is 0. */
+struct json_object *json_get_array(struct json_object *obj, const char *path);
+size_t json_array_len(struct json_object *array);
+
+/* Sets a string member; a NULL value sets nothing. */
+void json_put_str(struct json_object *obj, const char *key, const char *value);
+
+/* Parses one JSON document of at most 32 levels. The caller owns the result
+ * (json_object_put). NULL with err filled. */
+struct json_object *json_parse_text(const char *text, size_t len,
+                                    struct tp_error *err);
+
+#endif

@@ -1,0 +1,16 @@
+noinst_LIBRARIES += libtp-base.a
+libtp_base_a_SOURCES = \
+	src/base/buf.c src/base/buf.h \
+	src/base/cleanup.h \
+	src/base/error.c src/base/error.h \
+	src/base/json.c src/base/json.h \
+	src/base/log.c src/base/log.h \
+	src/base/sockaddr.c src/base/sockaddr.h
+BASE_LIBS = libtp-base.a $(JSONC_LIBS)
+
+if HAVE_CHECK
+check_PROGRAMS += check_base
+check_base_SOURCES = tests/unit/check_base.c
+check_base_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_base_LDADD = $(BASE_LIBS) $(CHECK_LIBS)
+endif

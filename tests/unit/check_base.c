@@ -1,0 +1,108 @@
+/* Unit tests of src/base. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/sockaddr.h"
+
+START_TEST(error_wrap_puts_context_first)
+{
+    struct tp_error err = {0};
+
+    ck_assert_int_eq(tp_error_errno(&err, -ENOENT, "open %s", "x"), -ENOENT);
+    ck_assert_int_eq(tp_error_wrap(&err, "load"), -ENOENT);
+    ck_assert_str_eq(err.text, "load: open x: No such file or directory");
+}
+END_TEST
+
+START_TEST(buf_never_exceeds_its_maximum)
+{
+    struct buf b;
+
+    buf_init(&b, 10);
+    ck_assert_int_eq(buf_append(&b, "0123456789", 10), 0);
+    ck_assert_int_eq(buf_append(&b, "x", 1), -ENOBUFS);
+    buf_consume(&b, 4);
+    ck_assert_int_eq(buf_append(&b, "abcd", 4), 0);
+    ck_assert_uint_eq(buf_used(&b), 10);
+    ck_assert_mem_eq(buf_head(&b), "456789abcd", 10);
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(json_path_reads_nested_members)
+{
+    static const char text[] = "{\"a\":{\"b\":\"c\",\"n\":7},\"l\":[1,2]}";
+    struct tp_error err = {0};
+    struct json_object *obj = json_parse_text(text, sizeof(text) - 1, &err);
+
+    ck_assert_ptr_nonnull(obj);
+    ck_assert_str_eq(json_get_str(obj, "a.b", ""), "c");
+    ck_assert_int_eq(json_get_int(obj, "a.n", 0), 7);
+    ck_assert_ptr_null(json_get_str(obj, "a.x", NULL));
+    ck_assert_uint_eq(json_array_len(json_get_array(obj, "l")), 2);
+    json_object_put(obj);
+    ck_assert_ptr_null(json_parse_text("{\"a\":", 5, &err));
+    ck_assert_str_eq(err.text, "not JSON: the text ends too early");
+}
+END_TEST
+
+START_TEST(sockaddr_round_trip)
+{
+    static const char *const good[] = {"10.0.0.1:80", "[fd00::1]:65535"};
+    static const char *const bad[] = {"10.0.0.1", "fd00::1:80", "a:1",
+                                      "1.2.3.4:65536", "1.2.3.4:+1", ":1"};
+    union sockaddr_any addr;
+    char text[SOCKADDR_TEXT];
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        ck_assert_int_eq(sockaddr_parse_hostport(&addr, good[i]), 0);
+        ck_assert_str_eq(sockaddr_format(&addr, text), good[i]);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        ck_assert_int_eq(sockaddr_parse_hostport(&addr, bad[i]), -EINVAL);
+}
+END_TEST
+
+START_TEST(subnet_membership_and_mapped_addresses)
+{
+    struct subnet net, other;
+    union sockaddr_any addr;
+
+    ck_assert_int_eq(subnet_parse(&net, "10.43.0.0/16"), 0);
+    ck_assert_int_eq(subnet_parse(&other, "10.43.1.0/15"), -EINVAL);
+    ck_assert_int_eq(subnet_parse(&other, "10.42.0.0/15"), 0);
+    ck_assert(subnet_overlaps(&net, &other));
+    ck_assert_int_eq(sockaddr_parse(&addr, "::ffff:10.43.255.1", 1), 0);
+    ck_assert(!subnet_contains(&net, &addr));
+    sockaddr_unmap(&addr);
+    ck_assert(subnet_contains(&net, &addr));
+    ck_assert_int_eq(subnet_parse(&other, "0.0.0.0/0"), 0);
+    ck_assert(subnet_overlaps(&net, &other));
+    ck_assert_int_eq(subnet_parse(&other, "10.0.0.0/33"), -EINVAL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("base");
+    TCase *tc = tcase_create("base");
+    SRunner *sr;
+    int failed;
+
+    tcase_add_test(tc, error_wrap_puts_context_first);
+    tcase_add_test(tc, buf_never_exceeds_its_maximum);
+    tcase_add_test(tc, json_path_reads_nested_members);
+    tcase_add_test(tc, sockaddr_round_trip);
+    tcase_add_test(tc, subnet_membership_and_mapped_addresses);
+    suite_add_tcase(s, tc);
+    sr = srunner_create(s);
+    srunner_run_all(sr, CK_NORMAL);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
