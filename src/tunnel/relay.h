@@ -1,0 +1,26 @@
+/*
+ * relay.h - joins a connected TCP socket and a tunnel stream
+ *
+ * The same on both ends of a link. Bytes, half-close, reset and backpressure
+ * pass in both directions: a FIN becomes END_STREAM and back, an RST becomes
+ * RST_STREAM(CONNECT_ERROR) and back (SO_LINGER 0).
+ */
+#ifndef TP_TUNNEL_RELAY_H
+#define TP_TUNNEL_RELAY_H
+
+#include "tunnel/tunnel.h"
+
+struct relay;
+
+/* Called once, when both sides are finished and everything is freed. */
+typedef void relay_end_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out);
+
+/* Owns the socket and the stream's user from here on. The stream must be
+ * answered/opened already. NULL if out of memory (fd closed, stream reset). */
+struct relay *relay_create(uv_loop_t *loop, int fd, struct tunnel_stream *s,
+                           relay_end_cb *cb, void *arg);
+
+/* Resets both sides. */
+void relay_abort(struct relay *r);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * udp.h - a UDP flow in a tunnel stream (RFC 9298 connect-udp, RFC 9297)
+ *
+ * Datagrams travel as DATAGRAM capsules with context id 0. A datagram that
+ * finds the queue full is dropped, as a router would. A flow that is idle for
+ * its time ends by itself.
+ */
+#ifndef TP_TUNNEL_UDP_H
+#define TP_TUNNEL_UDP_H
+
+#include "tunnel/tunnel.h"
+
+#define TUNNEL_UDP_MAX 65507 /* longest payload of a datagram */
+
+struct tunnel_udp;
+
+struct tunnel_udp_ops {
+    /* Opener: 0, or why the far end refused. */
+    void (*opened_cb)(void *arg, int status);
+    void (*datagram_cb)(void *arg, const void *data, size_t len);
+    /* Last call. -EPIPE: link gone; -ECONNREFUSED: ICMP port unreachable came
+     * back; 0: idle or ended in order. */
+    void (*closed_cb)(void *arg, int status);
+};
+
+/* The opener's end. Sending may start at once. NULL with errno. */
+struct tunnel_udp *tunnel_udp_open(struct tunnel *t,
+                                   const union sockaddr_any *addr,
+                                   unsigned idle_ms,
+                                   const struct tunnel_udp_ops *ops, void *arg);
+
+/* 0, or -ENOBUFS (dropped), -EMSGSIZE. */
+int tunnel_udp_send(struct tunnel_udp *u, const void *data, size_t len);
+void tunnel_udp_close(struct tunnel_udp *u); /* closed_cb is not called */
+
+/* The far end: answers stream s and moves datagrams between it and the
+ * connected UDP socket fd (owned from here on) until either ends. */
+struct tunnel_udp *tunnel_udp_serve(uv_loop_t *loop, struct tunnel_stream *s,
+                                    int fd, unsigned idle_ms,
+                                    const struct tunnel_udp_ops *ops,
+                                    void *arg);
+
+#endif
