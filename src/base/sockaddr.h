@@ -23,9 +23,9 @@ union sockaddr_any {
 };
 
 struct subnet {
-    int family;        /* AF_INET, AF_INET6 */
-    unsigned prefix;   /* bits */
-    uint8_t addr[16];  /* network order, 4 or 16 bytes, host bits zero */
+    int family;       /* AF_INET, AF_INET6 */
+    unsigned prefix;  /* bits */
+    uint8_t addr[16]; /* network order, 4 or 16 bytes, host bits zero */
 };
 
 /* Longest text: "[" IPv6 "]:65535" and the NUL. */

@@ -21,8 +21,8 @@
 struct dns;
 
 struct dns_config {
-    union sockaddr_any address; /* the cluster's DNS */
-    const char *domain;         /* "cluster.local" */
+    union sockaddr_any address;  /* the cluster's DNS */
+    const char *domain;          /* "cluster.local" */
     const char *const *suffixes; /* further domains that are the cluster's */
     size_t n_suffixes;
     const struct subnet *subnets; /* whose PTR names are the cluster's */

@@ -12,7 +12,8 @@
 
 #include "base/error.h"
 
-/* Who to talk to and as whom. All strings owned; see kube_endpoint_release(). */
+/* Who to talk to and as whom. All strings owned; see kube_endpoint_release().
+ */
 struct kube_endpoint {
     char *server;          /* "https://host:port[/prefix]" */
     char *tls_server_name; /* verified instead of the host; NULL: the host */
@@ -20,12 +21,12 @@ struct kube_endpoint {
     bool insecure;
     char *cert_pem, *key_pem;
     char *token;
-    char *token_file;      /* read again when it changes */
+    char *token_file; /* read again when it changes */
     char *username, *password;
-    char *proxy_url;       /* NULL: from the environment; "": none */
+    char *proxy_url; /* NULL: from the environment; "": none */
     char *as_user, *as_uid;
-    char **as_groups;      /* NULL-terminated */
-    char *as_extra_json;   /* {"k": ["v"]} or NULL */
+    char **as_groups;    /* NULL-terminated */
+    char *as_extra_json; /* {"k": ["v"]} or NULL */
 };
 
 void kube_endpoint_release(struct kube_endpoint *ep);

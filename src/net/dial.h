@@ -25,17 +25,17 @@ struct dial_proxy {
 struct dial_config {
     const char *host; /* where to connect: a name or an IP literal */
     uint16_t port;
-    const char *server_name; /* verified name; NULL: host */
-    struct tls_ctx *tls;     /* NULL: plain */
+    const char *server_name;        /* verified name; NULL: host */
+    struct tls_ctx *tls;            /* NULL: plain */
     const struct dial_proxy *proxy; /* NULL: direct */
-    uint32_t mark;           /* SO_MARK of the socket; 0: none */
+    uint32_t mark;                  /* SO_MARK of the socket; 0: none */
     unsigned timeout_ms;
 
     /* The upgrade. method NULL: no HTTP at all, hand over the stream. */
-    const char *method;   /* "POST" or "GET" */
+    const char *method; /* "POST" or "GET" */
     const char *path;
-    const char *upgrade;  /* "tp/1" or "websocket" */
-    const char *headers;  /* further lines, each with CRLF; may hold a token */
+    const char *upgrade; /* "tp/1" or "websocket" */
+    const char *headers; /* further lines, each with CRLF; may hold a token */
 };
 
 struct dial_result {

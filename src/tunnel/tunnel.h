@@ -79,9 +79,9 @@ struct tunnel_ops {
 
 struct tunnel_config {
     enum tunnel_role role;
-    size_t budget;            /* bytes of unread data in all; 0: 8 MiB */
-    unsigned max_streams;     /* that the peer may open; 0: 4096 */
-    unsigned ping_ms;         /* 0: 20 s; three unanswered end the link */
+    size_t budget;        /* bytes of unread data in all; 0: 8 MiB */
+    unsigned max_streams; /* that the peer may open; 0: 4096 */
+    unsigned ping_ms;     /* 0: 20 s; three unanswered end the link */
 };
 
 /* Owns `s` from here on (also on failure). NULL if out of memory. */
@@ -97,8 +97,8 @@ void tunnel_drain(struct tunnel *t);
 struct tunnel_stats {
     uint64_t bytes_in, bytes_out; /* payload of TCP and UDP streams */
     uint64_t opened, refused, reset;
-    unsigned streams;             /* open now */
-    int64_t rtt_us;               /* of the last ping; -1: none yet */
+    unsigned streams; /* open now */
+    int64_t rtt_us;   /* of the last ping; -1: none yet */
 };
 void tunnel_get_stats(const struct tunnel *t, struct tunnel_stats *stats);
 
@@ -141,9 +141,9 @@ void tunnel_stream_reset(struct tunnel_stream *s, int error);
 
 /* How an error travels: RFC 9209 Proxy-Status error type and HTTP status. */
 struct tunnel_errno_row {
-    int error;         /* negative errno */
+    int error; /* negative errno */
     int http_status;
-    const char *type;  /* "connection_refused", ... */
+    const char *type; /* "connection_refused", ... */
 };
 const struct tunnel_errno_row *tunnel_errno_by_error(int error);
 const struct tunnel_errno_row *tunnel_errno_by_type(const char *type);

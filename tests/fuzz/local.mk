@@ -1,0 +1,20 @@
+# Fuzz targets (make fuzz). Each parser of foreign bytes has one; each names the
+# library that it tests, and adds itself to FUZZ_TARGETS.
+FUZZ_TARGETS =
+FUZZ_FLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+if ENABLE_FUZZ
+FUZZ_TARGETS += fuzz_json
+fuzz_json_SOURCES = tests/fuzz/fuzz_json.c
+fuzz_json_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_json_LDADD = $(BASE_LIBS)
+
+FUZZ_TARGETS += fuzz_sockaddr
+fuzz_sockaddr_SOURCES = tests/fuzz/fuzz_sockaddr.c
+fuzz_sockaddr_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_sockaddr_LDADD = $(BASE_LIBS)
+endif
+
+EXTRA_PROGRAMS += $(FUZZ_TARGETS)
+fuzz-targets: $(FUZZ_TARGETS)
+.PHONY: fuzz-targets

@@ -54,7 +54,7 @@ END_TEST
 START_TEST(sockaddr_round_trip)
 {
     static const char *const good[] = {"10.0.0.1:80", "[fd00::1]:65535"};
-    static const char *const bad[] = {"10.0.0.1", "fd00::1:80", "a:1",
+    static const char *const bad[] = {"10.0.0.1",      "fd00::1:80", "a:1",
                                       "1.2.3.4:65536", "1.2.3.4:+1", ":1"};
     union sockaddr_any addr;
     char text[SOCKADDR_TEXT];
