@@ -1,0 +1,49 @@
+/* cli_internal.h - between main(), the option parser and the help */
+#ifndef TP_CLI_CLI_INTERNAL_H
+#define TP_CLI_CLI_INTERNAL_H
+
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+#define CLI_MAX_VALUES 256
+
+struct cli_value {
+    const struct cli_option *option;
+    const char *text; /* borrowed from argv; NULL: a switch */
+};
+
+struct cli {
+    const struct cli_command *command; /* NULL: none given */
+    struct cli_value values[CLI_MAX_VALUES];
+    size_t value_count;
+    char **args; /* owned array of borrowed strings, NULL-terminated */
+    size_t arg_count;
+    bool json, quiet, help, version;
+    bool stderr_tty;
+    const char *error_code;
+};
+
+/* Reads argv; returns 0, or a negative errno with a usage error. cli must be
+ * released in both cases. */
+int cli_parse(struct cli *cli, int argc, char **argv, struct tp_error *err);
+void cli_release(struct cli *cli);
+
+/* Prints what went wrong, once. */
+void cli_print_error(const struct cli *cli, const struct tp_error *err);
+
+/* The command of that name (words[0], or words[0] and words[1]); *used is how
+ * many words were taken. NULL if there is none. */
+const struct cli_command *cli_find_command(char *const *words, size_t count,
+                                           size_t *used);
+/* The command that was probably meant, or NULL. */
+const char *cli_guess_command(const char *word);
+
+/* help.c, from the tables. */
+void cli_help_overview(FILE *out);
+void cli_help_command(FILE *out, const struct cli_command *cmd);
+/* Lists "config view", "config ..." for a first word; false: unknown. */
+bool cli_help_group(FILE *out, const char *word);
+void cli_help_man(FILE *out);
+
+#endif

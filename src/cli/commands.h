@@ -1,0 +1,11 @@
+/* commands.h - one declaration per cmd_*.c; commands.c lists them */
+#ifndef TP_CLI_COMMANDS_H
+#define TP_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct cli_command cmd_completion;
+extern const struct cli_command cmd_help;
+extern const struct cli_command cmd_version;
+
+#endif
