@@ -37,7 +37,8 @@ struct http1_head {
 enum http1_kind { HTTP1_REQUEST, HTTP1_RESPONSE };
 
 /* Returns the length of the head including its empty line, 0 if it is not
- * complete yet, -EBADMSG if it is malformed, -EMSGSIZE beyond the limits.
+ * complete yet, -EBADMSG if it is malformed, -EMSGSIZE beyond the limits,
+ * -ENOMEM.
  * On > 0 the head must be released. */
 int http1_parse(struct http1_head *head, enum http1_kind kind, const void *data,
                 size_t len);

@@ -1,0 +1,12 @@
+noinst_LIBRARIES += libtp-net.a
+libtp_net_a_SOURCES = \
+	src/net/connect.c src/net/dial.h \
+	src/net/http1.c src/net/http1.h \
+	src/net/listen.c src/net/listen.h \
+	src/net/stream.c src/net/stream.h \
+	src/net/stream_fd.c \
+	src/net/stream_internal.h \
+	src/net/stream_prepend.c \
+	src/net/tls.h \
+	src/net/websocket.h
+NET_LIBS = libtp-net.a $(BASE_LIBS) $(UV_LIBS) $(OPENSSL_LIBS)

@@ -50,6 +50,7 @@ struct stream {
     stream_event_cb *event_cb;
     stream_close_cb *close_cb;
     void *arg;
+    uv_loop_t *loop;
 };
 
 /* A stream on a connected socket, which it owns from here on (also on

@@ -1,0 +1,132 @@
+/*
+ * connect.c - one non-blocking TCP connect with a time-out
+ *
+ * The callback always comes from the loop, also when connect() fails at once:
+ * the timer then fires immediately.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/sockaddr.h"
+#include "net/dial.h"
+
+struct connect_op {
+    uv_poll_t poll;
+    uv_timer_t timer;
+    connect_cb *cb;
+    void *arg;
+    int fd;
+    int status;       /* what the timer reports */
+    unsigned handles; /* that are not closed yet */
+};
+
+static void closed_cb(uv_handle_t *handle)
+{
+    struct connect_op *op = handle->data;
+
+    if (--op->handles == 0)
+        free(op);
+}
+
+/* Frees the operation; returns the socket, which is the caller's now. */
+static int op_end(struct connect_op *op)
+{
+    int fd = op->fd;
+
+    op->fd = -1;
+    op->handles = 1;
+    if (op->poll.data) {
+        op->handles = 2;
+        uv_close((uv_handle_t *)&op->poll, closed_cb);
+    }
+    uv_close((uv_handle_t *)&op->timer, closed_cb);
+    return fd;
+}
+
+static void op_report(struct connect_op *op, int status)
+{
+    int fd = op_end(op);
+
+    if (status < 0 && fd >= 0) {
+        close(fd);
+        fd = -1;
+    }
+    op->cb(op->arg, status, fd);
+}
+
+static void timer_cb(uv_timer_t *timer)
+{
+    struct connect_op *op = timer->data;
+
+    op_report(op, op->status);
+}
+
+static void poll_cb(uv_poll_t *poll, int status, int events)
+{
+    struct connect_op *op = poll->data;
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    (void)events;
+    if (getsockopt(op->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        error = errno;
+    if (error == 0 && status < 0)
+        error = -status;
+    op_report(op, -error);
+}
+
+/* Returns 0 with the connect under way (or done), or a negative errno. */
+static int op_connect(struct connect_op *op, const union sockaddr_any *addr,
+                      uint32_t mark)
+{
+    int rc;
+
+    op->fd = socket(addr->sa.sa_family,
+                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (op->fd < 0)
+        return -errno;
+    if (mark != 0 &&
+        setsockopt(op->fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
+        return -errno;
+    if (connect(op->fd, &addr->sa, sockaddr_len(addr)) < 0 &&
+        errno != EINPROGRESS)
+        return -errno;
+    rc = uv_poll_init(op->timer.loop, &op->poll, op->fd);
+    if (rc < 0)
+        return rc;
+    op->poll.data = op;
+    return uv_poll_start(&op->poll, UV_WRITABLE, poll_cb);
+}
+
+struct connect_op *connect_start(uv_loop_t *loop,
+                                 const union sockaddr_any *addr, uint32_t mark,
+                                 unsigned timeout_ms, connect_cb *cb, void *arg)
+{
+    struct connect_op *op = calloc(1, sizeof(*op));
+
+    if (!op)
+        return NULL;
+    op->cb = cb;
+    op->arg = arg;
+    op->fd = -1;
+    uv_timer_init(loop, &op->timer);
+    op->timer.data = op;
+    op->status = op_connect(op, addr, mark);
+    if (op->status < 0) {
+        timeout_ms = 0;
+    } else {
+        op->status = -ETIMEDOUT;
+    }
+    uv_timer_start(&op->timer, timer_cb, timeout_ms, 0);
+    return op;
+}
+
+void connect_cancel(struct connect_op *op)
+{
+    int fd = op_end(op);
+
+    if (fd >= 0)
+        close(fd);
+}
