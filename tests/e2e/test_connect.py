@@ -1,0 +1,156 @@
+"""connect, status, quit, version, config view as a user meets them."""
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from conftest import DAEMON, NAMESPACE, TOP, Cluster, RUN, run, start_joined, wait_until
+
+OTHER = "tp-e2e-other"
+
+
+@pytest.fixture
+def other(session):
+    session.tp("quit", "--name", OTHER, check=False)
+    yield OTHER
+    session.tp("quit", "--name", OTHER, check=False)
+
+
+def test_connecting_twice_says_so_and_succeeds(session):
+    done = session.tp("connect", "--name", DAEMON, "-n", NAMESPACE)
+    assert "already connected" in (done.stdout + done.stderr).lower()
+
+
+def test_another_session_under_the_same_name_is_an_error(session):
+    done = session.tp("connect", "--name", DAEMON, "-n", "default", check=False)
+    assert done.returncode != 0 and "quit" in done.stderr
+    assert session.status()["state"] == "connected"
+
+
+def test_two_daemons_at_once(session, box, other):
+    session.tp("connect", "--name", other, "-n", "kube-system")
+    second = start_joined("tp-e2e-second", daemon=other)
+    try:
+        assert second.out("getent hosts kube-dns")
+        assert "web-" in box.out("curl -sS --max-time 10 http://web/")
+    finally:
+        run(["docker", "rm", "-f", second.name], check=False)
+
+
+def test_status_tells_all(session, box):
+    status = session.status()
+    assert status["state"] == "connected"
+    assert status["namespace"] == NAMESPACE
+    assert status["link"]["kind"] == "aggregated"
+    assert status["manager"]["version"]
+    assert status["hold"] in ("nfqueue", "xt-nfqueue")
+    assert "10.43.0.0/16" in status["subnets"]["service"]
+    text = session.tp("status", "--name", DAEMON).stdout
+    assert "connected" in text.lower() and box.name in text
+
+
+def test_version_of_all_three(session):
+    out = json.loads(
+        session.tp("version", "--name", DAEMON, "--format", "json").stdout
+    )
+    assert set(out) >= {"client", "daemon", "manager"}
+
+
+def test_config_view_names_the_source(session):
+    out = session.tp("config", "view", "--name", DAEMON).stdout
+    assert "default" in out
+
+
+def test_publish(session, other):
+    session.tp("connect", "--name", other, "-n", NAMESPACE,
+               "--publish", "127.0.0.1:0:8000")
+    box = start_joined("tp-e2e-published", daemon=other)
+    try:
+        run(["docker", "exec", "-d", box.name, "python3", "-m", "http.server", "8000"])
+        port = run(["docker", "port", other, "8000"]).stdout.strip().rsplit(":", 1)[1]
+        wait_until(
+            "the published port answers",
+            lambda: run(["curl", "-s", "--max-time", "2",
+                         f"http://127.0.0.1:{port}/"], check=False).returncode == 0,
+            10,
+        )
+    finally:
+        run(["docker", "rm", "-f", box.name], check=False)
+
+
+def test_exec_plugin_runs_on_the_workstation(session, other, tmp_path):
+    """A token that the plugin makes; the container has no such program. Short
+    lived, so that the daemon must ask again."""
+    session.kubectl("create", "serviceaccount", "dev", "-n", NAMESPACE, check=False)
+    session.kubectl(
+        "create", "clusterrolebinding", "tp-e2e-dev", "--clusterrole=tp-user",
+        f"--serviceaccount={NAMESPACE}:dev", check=False,
+    )  # fmt: skip
+    calls = tmp_path / "calls"
+    plugin = tmp_path / "plugin"
+    plugin.write_text(
+        f"""#!/bin/sh
+echo call >> {calls}
+token=$({RUN}/bin/kubectl --kubeconfig {session.kubeconfig} create token dev -n {NAMESPACE} --duration 10m)
+expires=$(date -u -d '+30 seconds' +%Y-%m-%dT%H:%M:%SZ)
+printf '{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{{"token":"%s","expirationTimestamp":"%s"}}}}' "$token" "$expires"
+"""
+    )
+    plugin.chmod(0o755)
+    config = json.loads(
+        session.kubectl("config", "view", "--raw", "-o", "json").stdout
+    )
+    config["users"][0]["user"] = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": str(plugin),
+            "interactiveMode": "Never",
+        }
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(config))
+    user = Cluster(path)
+    user.tp("connect", "--name", other, "-n", NAMESPACE)
+    status = session.status(other)
+    assert status["user"] == f"system:serviceaccount:{NAMESPACE}:dev"
+    first = len(calls.read_text().splitlines())
+    # A new link after the token's end needs a new one.
+    time.sleep(31)
+    pid = run(["docker", "inspect", "-f", "{{.State.Pid}}", other]).stdout.strip()
+    run(["bash", "-c", f"pkill -9 -P {pid} tp-daemon"])
+    wait_until("connected again",
+               lambda: session.status(other)["state"] == "connected", 20)
+    assert len(calls.read_text().splitlines()) > first
+
+
+def test_api_server_by_its_own_address(session, other):
+    direct = Cluster(RUN / "kubeconfig.direct")
+    direct.tp("connect", "--name", other, "-n", NAMESPACE)
+    assert session.status(other)["state"] == "connected"
+
+
+def test_quit_names_what_it_cuts_off_and_removes_all(session, other):
+    session.tp("connect", "--name", other, "-n", NAMESPACE)
+    box = start_joined("tp-e2e-cut-off", daemon=other)
+    try:
+        done = session.tp("quit", "--name", other)
+        assert box.name in done.stdout + done.stderr
+        left = run(["docker", "ps", "-aq", "--filter", f"name=^{other}$"]).stdout
+        assert left == ""
+    finally:
+        run(["docker", "rm", "-f", box.name], check=False)
+
+
+def test_interrupted_connect_leaves_nothing(session, other):
+    process = subprocess.Popen(
+        [str(TOP / "tp"), "connect", "--name", other, "-n", NAMESPACE],
+        env=session.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    time.sleep(0.4)
+    process.send_signal(2)
+    process.wait(20)
+    left = run(["docker", "ps", "-aq", "--filter", f"name=^{other}$"]).stdout
+    # It was either too early for the signal to matter or it cleaned up.
+    assert left == "" or process.returncode == 0
