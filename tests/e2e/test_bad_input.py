@@ -4,7 +4,6 @@ import json
 import os
 
 import pytest
-import yaml
 
 from conftest import NAMESPACE, run
 
@@ -28,12 +27,12 @@ def connect(cluster, *args, env=None):
 
 def edited(cluster, tmp_path, edit):
     """The cluster's kubeconfig after edit(config)."""
-    config = yaml.safe_load(
-        cluster.kubectl("config", "view", "--raw", "-o", "yaml").stdout
+    config = json.loads(
+        cluster.kubectl("config", "view", "--raw", "-o", "json").stdout
     )
     edit(config)
     path = tmp_path / "kubeconfig"
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(json.dumps(config))
     return str(path)
 
 
