@@ -20,6 +20,8 @@ struct dial_proxy {
     uint16_t port;
     bool tls;                  /* an https:// proxy */
     const char *authorization; /* value of Proxy-Authorization, or NULL */
+    struct tls_ctx *tls_ctx;   /* of an https:// proxy; NULL: who is in the
+                                * system's trust store is trusted */
 };
 
 struct dial_config {
@@ -38,6 +40,10 @@ struct dial_config {
     const char *headers; /* further lines, each with CRLF; may hold a token */
 };
 
+/* status: -EACCES for 401, 403 and 407, -ENOENT for 404, -EPROTO for other
+ * refusals, -EHOSTUNREACH for a name that does not resolve, tls.h's errors and
+ * those of connect(). After "websocket" the frames are not yet taken off: the
+ * caller puts websocket_create() on the stream. */
 struct dial_result {
     int status;            /* 0, or a negative errno */
     int http_status;       /* of a refused upgrade, else 0 */

@@ -5,7 +5,13 @@
  * option that skips verification of a server except `insecure`, which exists
  * because kubeconfig has `insecure-skip-tls-verify`.
  *
- * Several TLS records are collected into one write() below (a BIO of our own).
+ * Several TLS records are collected into one write() below, and one read()
+ * below fetches several (a BIO of our own): at most 128 KiB wait for the socket.
+ * An idle stream holds no buffer. stream_shutdown() returns -EAGAIN until all
+ * that was written has left; stream_close() does not wait for it.
+ *
+ * The end of the TCP stream without close_notify is -ECONNRESET: a truncation.
+ * ALPN is "http/1.1". A context and its streams belong to one thread.
  */
 #ifndef TP_NET_TLS_H
 #define TP_NET_TLS_H
@@ -40,8 +46,13 @@ struct tls_ctx *tls_ctx_create_server(const struct tls_server_config *config,
 /* Running streams keep what they need. NULL is fine. */
 void tls_ctx_destroy(struct tls_ctx *ctx);
 
-/* Called once: status 0, or a negative errno with the reason in text. The
- * stream is usable (0) or good for closing only. */
+/* Called once, from the loop: status 0, or a negative errno with the reason in
+ * text. The stream is usable (0) or good for closing only.
+ *
+ *   -EKEYREJECTED  a certificate is not trusted or is for another name
+ *   -EKEYEXPIRED   a certificate is expired or not yet valid
+ *   -EPROTO        the peer speaks no TLS, or refused by an alert
+ *   -ETIMEDOUT, -ECONNRESET and other errors of the stream below */
 typedef void tls_handshake_cb(void *arg, int status, const char *text);
 
 /* Puts TLS on `below`, which it owns from here on (also on failure), and starts
@@ -56,5 +67,10 @@ struct stream *tls_accept(struct tls_ctx *ctx, struct stream *below,
 /* The verified client certificate's common name, written to `name`; 0, or
  * -ENOENT without one (or if it was not verified). */
 int tls_peer_common_name(const struct stream *s, char *name, size_t size);
+
+/* Why the stream failed, one line for a person (it may hold names that the
+ * peer's certificate gives), or NULL. In TLS 1.3 a client learns only after
+ * the handshake that its own certificate was refused. Borrowed. */
+const char *tls_error_text(const struct stream *s);
 
 #endif
