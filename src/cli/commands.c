@@ -5,10 +5,7 @@
 #include "cli/commands.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_version,
-    &cmd_completion,
-    &cmd_help,
-    NULL,
+    &cmd_helm, &cmd_version, &cmd_completion, &cmd_help, NULL,
 };
 
 static const char *const formats[] = {"text", "json", NULL};

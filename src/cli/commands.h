@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 extern const struct cli_command cmd_completion;
+extern const struct cli_command cmd_helm;
 extern const struct cli_command cmd_help;
 extern const struct cli_command cmd_version;
 
