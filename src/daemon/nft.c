@@ -36,7 +36,7 @@ static void one_line(char *text)
     text[strcspn(text, "\n")] = '\0';
 }
 
-int nft_run(const char *commands, struct tp_error *err)
+static int run(const char *commands, bool dry, struct tp_error *err)
 {
     struct nft_ctx *ctx = nft_ctx_new(NFT_CTX_DEFAULT);
     char text[256];
@@ -45,6 +45,7 @@ int nft_run(const char *commands, struct tp_error *err)
     if (!ctx)
         return tp_error_set(err, -ENOMEM, "nftables: no context");
     nft_ctx_output_set_flags(ctx, NFT_CTX_OUTPUT_NUMERIC_ALL);
+    nft_ctx_set_dry_run(ctx, dry);
     errno = 0;
     if (nft_ctx_buffer_output(ctx) || nft_ctx_buffer_error(ctx)) {
         nft_ctx_free(ctx);
@@ -59,6 +60,11 @@ int nft_run(const char *commands, struct tp_error *err)
     nft_ctx_free(ctx);
     one_line(text);
     return tp_error_set(err, rc, "nftables: %s", text);
+}
+
+int nft_run(const char *commands, struct tp_error *err)
+{
+    return run(commands, false, err);
 }
 
 static void put_range(FILE *f, int family, const struct capture_range *range)
@@ -247,6 +253,15 @@ int nft_install(const struct nft_config *config, struct tp_error *err)
     if (!text)
         return tp_error_errno(err, -ENOMEM, "nftables");
     return nft_run(text, err);
+}
+
+int nft_check(const struct nft_config *config, struct tp_error *err)
+{
+    cleanup_free char *text = nft_format(config);
+
+    if (!text)
+        return tp_error_errno(err, -ENOMEM, "nftables");
+    return run(text, true, err);
 }
 
 int nft_add_sport(uint16_t port, struct tp_error *err)

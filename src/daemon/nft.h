@@ -37,6 +37,9 @@ char *nft_format(const struct nft_config *config);
 /* Replaces the table, whatever version of tp made it. */
 int nft_install(const struct nft_config *config, struct tp_error *err);
 
+/* Asks the kernel whether nft_install() would succeed; changes nothing. */
+int nft_check(const struct nft_config *config, struct tp_error *err);
+
 /* Packets marked DATAPATH_MARK_SPORT | port leave with that source port. */
 int nft_add_sport(uint16_t port, struct tp_error *err);
 

@@ -1,0 +1,186 @@
+#include "daemon/transparent.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "daemon/datapath_marks.h"
+
+#ifndef IPV6_RECVORIGDSTADDR
+#define IPV6_RECVORIGDSTADDR 74
+#endif
+#ifndef IPV6_ORIGDSTADDR
+#define IPV6_ORIGDSTADDR IPV6_RECVORIGDSTADDR
+#endif
+
+#define RECEIVE_BUFFER (4 << 20)
+
+static int set_int(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* A bare socket with what all have in common. */
+static int make_socket(int family, int type)
+{
+    cleanup_close int fd =
+        socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool v6 = family == AF_INET6;
+    int rc, out;
+
+    if (fd < 0)
+        return -errno;
+    rc = set_int(fd, v6 ? SOL_IPV6 : SOL_IP,
+                 v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);
+    if (!rc && v6)
+        rc = set_int(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+    if (!rc)
+        rc = set_int(fd, SOL_SOCKET, SO_MARK, (int)DATAPATH_BYPASS_MARK);
+    if (rc)
+        return rc;
+    out = fd;
+    fd = -1;
+    return out;
+}
+
+static int want_destinations(int family, int fd)
+{
+    int rc = family == AF_INET6 ? set_int(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, 1)
+                                : set_int(fd, SOL_IP, IP_RECVORIGDSTADDR, 1);
+
+    set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
+    return rc;
+}
+
+int transparent_listen(int family, int type, uint16_t *port)
+{
+    cleanup_close int fd = make_socket(family, type);
+    union sockaddr_any addr;
+    socklen_t len = sizeof(addr);
+    int rc = 0, out;
+
+    if (fd < 0) {
+        rc = fd;
+        fd = -1;
+        return rc;
+    }
+    sockaddr_parse(&addr, family == AF_INET6 ? "::1" : "127.0.0.1", 0);
+    if (type == SOCK_DGRAM)
+        rc = want_destinations(family, fd);
+    if (rc)
+        return rc;
+    if (bind(fd, &addr.sa, sockaddr_len(&addr)) < 0 ||
+        getsockname(fd, &addr.sa, &len) < 0 ||
+        (type == SOCK_STREAM && listen(fd, SOMAXCONN) < 0))
+        return -errno;
+    *port = sockaddr_port(&addr);
+    out = fd;
+    fd = -1;
+    return out;
+}
+
+int transparent_udp(const union sockaddr_any *local,
+                    const union sockaddr_any *peer)
+{
+    cleanup_close int fd = make_socket(local->sa.sa_family, SOCK_DGRAM);
+    int rc, out;
+
+    if (fd < 0) {
+        rc = fd;
+        fd = -1;
+        return rc;
+    }
+    rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (rc)
+        return rc;
+    if (bind(fd, &local->sa, sockaddr_len(local)) < 0 ||
+        (peer && connect(fd, &peer->sa, sockaddr_len(peer)) < 0))
+        return -errno;
+    out = fd;
+    fd = -1;
+    return out;
+}
+
+static bool is_destination(const struct cmsghdr *c)
+{
+    return (c->cmsg_level == SOL_IP && c->cmsg_type == IP_ORIGDSTADDR) ||
+           (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_ORIGDSTADDR);
+}
+
+ssize_t transparent_recv(int fd, void *data, size_t len,
+                         union sockaddr_any *from, union sockaddr_any *to)
+{
+    union {
+        char buf[256];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {.iov_base = data, .iov_len = len};
+    struct msghdr msg = {.msg_name = from,
+                         .msg_namelen = sizeof(*from),
+                         .msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.buf,
+                         .msg_controllen = sizeof(control.buf)};
+    ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT);
+
+    if (n < 0)
+        return -errno;
+    memset(to, 0, sizeof(*to));
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+        size_t size = c->cmsg_len - CMSG_LEN(0);
+
+        if (is_destination(c) && size <= sizeof(*to))
+            memcpy(to, CMSG_DATA(c), size);
+    }
+    return n;
+}
+
+/* The source address of one datagram, as ip(7) and ipv6(7) want it. */
+static size_t put_source(struct cmsghdr *c, const union sockaddr_any *local)
+{
+    if (local->sa.sa_family == AF_INET6) {
+        struct in6_pktinfo info = {.ipi6_addr = local->in6.sin6_addr};
+
+        c->cmsg_level = SOL_IPV6;
+        c->cmsg_type = IPV6_PKTINFO;
+        c->cmsg_len = CMSG_LEN(sizeof(info));
+        memcpy(CMSG_DATA(c), &info, sizeof(info));
+        return CMSG_SPACE(sizeof(info));
+    }
+    struct in_pktinfo info = {.ipi_spec_dst = local->in4.sin_addr};
+
+    c->cmsg_level = SOL_IP;
+    c->cmsg_type = IP_PKTINFO;
+    c->cmsg_len = CMSG_LEN(sizeof(info));
+    memcpy(CMSG_DATA(c), &info, sizeof(info));
+    return CMSG_SPACE(sizeof(info));
+}
+
+int transparent_send_as(int fd, const void *data, size_t len,
+                        const union sockaddr_any *local,
+                        const union sockaddr_any *peer)
+{
+    const uint32_t mark = DATAPATH_MARK_SPORT | sockaddr_port(local);
+    union {
+        char buf[128];
+        struct cmsghdr align;
+    } control = {.buf = {0}};
+    union sockaddr_any to = *peer;
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+    struct msghdr msg = {.msg_name = &to,
+                         .msg_namelen = sockaddr_len(peer),
+                         .msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.buf};
+    size_t used = put_source(&control.align, local);
+    struct cmsghdr *c = (struct cmsghdr *)(void *)(control.buf + used);
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SO_MARK;
+    c->cmsg_len = CMSG_LEN(sizeof(mark));
+    memcpy(CMSG_DATA(c), &mark, sizeof(mark));
+    msg.msg_controllen = used + CMSG_SPACE(sizeof(mark));
+    return sendmsg(fd, &msg, MSG_DONTWAIT) < 0 ? -errno : 0;
+}

@@ -1,0 +1,498 @@
+#include "daemon/udp_capture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/flow_table.h"
+#include "daemon/nft.h"
+#include "daemon/transparent.h"
+#include "tunnel/udp.h"
+
+/*
+ * A flow's first datagram comes to the receiver. The flow then has a socket
+ * of its own, bound to the far address and connected to the program, from
+ * which answers are sent; the kernel gives it the flow's later datagrams too.
+ *
+ * If a program holds the far port on 0.0.0.0, that socket cannot be bound.
+ * Then all datagrams come by the receiver, and answers leave through it with
+ * a mark that makes the table put the right source port in.
+ *
+ * Queries to the cluster's DNS address are no flows: each is given to the dns
+ * module, and its answer goes back from the same address.
+ */
+#define FLOW_IDLE_MS  60000
+#define DNS_IDLE_MS   10000 /* port 53: RFC 5452 resolvers change ports */
+#define QUERY_MS      10000
+#define SWEEP_MS      1000
+#define RECEIVE_BATCH 64
+
+struct flow {
+    struct flow_node node; /* first: found by it */
+    struct flow *next, *prev;
+    struct udp_capture *uc;
+    struct tunnel_udp *tunnel;
+    union sockaddr_any app, dst;
+    uv_poll_t poll;
+    int fd; /* -1: answers go through the receiver */
+};
+
+struct query {
+    struct query *next, *prev;
+    struct udp_capture *uc;
+    union sockaddr_any app, dst;
+    uint64_t deadline;
+};
+
+struct receiver {
+    struct udp_capture *uc;
+    uv_poll_t poll;
+    int fd; /* -1: this family is not there */
+    uint16_t port;
+};
+
+struct udp_capture {
+    uv_loop_t *loop;
+    struct dns *dns;
+    struct tunnel *tunnel;
+    const struct capture_set *set;
+    union sockaddr_any dns_addr;
+    struct receiver v4, v6;
+    uv_timer_t sweep;
+    struct flow_table table;
+    struct flow *flows;
+    struct query *queries;
+    unsigned n_queries;
+    uint16_t sports[UDP_CAPTURE_SPORTS_MAX];
+    size_t n_sports;
+    unsigned handles; /* to be closed */
+    bool closing;
+    uint8_t data[TUNNEL_UDP_MAX + 1];
+};
+
+static void maybe_free(struct udp_capture *uc)
+{
+    if (!uc->closing || uc->handles)
+        return;
+    flow_table_release(&uc->table);
+    free(uc);
+}
+
+/* --- answers ------------------------------------------------------------ */
+
+static bool have_sport(struct udp_capture *uc, uint16_t port)
+{
+    struct tp_error err;
+
+    for (size_t i = 0; i < uc->n_sports; i++) {
+        if (uc->sports[i] == port)
+            return true;
+    }
+    if (uc->n_sports == UDP_CAPTURE_SPORTS_MAX)
+        return false;
+    if (nft_add_sport(port, &err) < 0) {
+        log_warn("UDP answers from port %u are lost: a program listens on "
+                 "0.0.0.0:%u (%s)",
+                 port, port, err.text);
+        return false;
+    }
+    uc->sports[uc->n_sports++] = port;
+    return true;
+}
+
+/* By the receiver, for an address that cannot be bound. */
+static void answer_marked(struct udp_capture *uc, const void *data, size_t len,
+                          const union sockaddr_any *dst,
+                          const union sockaddr_any *app)
+{
+    const struct receiver *r =
+        dst->sa.sa_family == AF_INET6 ? &uc->v6 : &uc->v4;
+    int rc;
+
+    if (!have_sport(uc, sockaddr_port(dst)))
+        return;
+    rc = transparent_send_as(r->fd, data, len, dst, app);
+    if (rc)
+        log_debug("UDP answer: errno %d", -rc);
+}
+
+/* --- flows -------------------------------------------------------------- */
+
+static void on_flow_closed(uv_handle_t *handle)
+{
+    struct flow *f = handle->data;
+    struct udp_capture *uc = f->uc;
+
+    close(f->fd);
+    free(f);
+    uc->handles--;
+    maybe_free(uc);
+}
+
+/* tunnel end is gone already. */
+static void flow_free(struct flow *f)
+{
+    flow_table_remove(&f->uc->table, &f->node);
+    if (f->next)
+        f->next->prev = f->prev;
+    if (f->prev)
+        f->prev->next = f->next;
+    else
+        f->uc->flows = f->next;
+    if (f->fd >= 0)
+        uv_close((uv_handle_t *)&f->poll, on_flow_closed);
+    else
+        free(f);
+}
+
+static void flow_end(struct flow *f)
+{
+    if (f->tunnel)
+        tunnel_udp_close(f->tunnel);
+    f->tunnel = NULL;
+    flow_free(f);
+}
+
+static void flow_opened_cb(void *arg, int status)
+{
+    (void)arg; /* closed_cb follows an error */
+    (void)status;
+}
+
+static void flow_datagram_cb(void *arg, const void *data, size_t len)
+{
+    struct flow *f = arg;
+
+    if (f->fd < 0)
+        answer_marked(f->uc, data, len, &f->dst, &f->app);
+    else if (send(f->fd, data, len, MSG_DONTWAIT) < 0 && errno != EAGAIN)
+        log_debug("UDP answer: errno %d", errno); /* the program has gone */
+}
+
+static void flow_closed_cb(void *arg, int status)
+{
+    struct flow *f = arg;
+
+    (void)status;
+    f->tunnel = NULL;
+    flow_free(f);
+}
+
+static const struct tunnel_udp_ops flow_ops = {
+    .opened_cb = flow_opened_cb,
+    .datagram_cb = flow_datagram_cb,
+    .closed_cb = flow_closed_cb,
+};
+
+/* The flow's own datagrams, after the first. */
+static void on_flow_readable(uv_poll_t *poll, int status, int events)
+{
+    struct flow *f = poll->data;
+
+    (void)events;
+    if (status < 0)
+        return;
+    for (int i = 0; i < RECEIVE_BATCH && f->tunnel; i++) {
+        ssize_t n = recv(f->fd, f->uc->data, sizeof(f->uc->data), MSG_DONTWAIT);
+
+        if (n < 0 && errno == ECONNREFUSED) {
+            flow_end(f); /* the program closed its socket */
+            return;
+        }
+        if (n < 0)
+            return;
+        tunnel_udp_send(f->tunnel, f->uc->data, (size_t)n);
+    }
+}
+
+static void flow_bind(struct flow *f)
+{
+    f->fd = transparent_udp(&f->dst, &f->app);
+    if (f->fd < 0) {
+        if (f->fd != -EADDRINUSE)
+            log_debug("socket for UDP answers: errno %d", -f->fd);
+        f->fd = -1;
+        return;
+    }
+    if (uv_poll_init(f->uc->loop, &f->poll, f->fd) < 0) {
+        close(f->fd);
+        f->fd = -1;
+        return;
+    }
+    f->uc->handles++;
+    f->poll.data = f;
+    uv_poll_start(&f->poll, UV_READABLE, on_flow_readable);
+}
+
+static struct flow *flow_create(struct udp_capture *uc,
+                                const union sockaddr_any *app,
+                                const union sockaddr_any *dst)
+{
+    struct flow *f;
+
+    if (!uc->tunnel || uc->table.count >= UDP_CAPTURE_FLOWS_MAX)
+        return NULL;
+    f = calloc(1, sizeof(*f));
+    if (!f)
+        return NULL;
+    f->uc = uc;
+    f->app = *app;
+    f->dst = *dst;
+    f->tunnel = tunnel_udp_open(
+        uc->tunnel, dst, sockaddr_port(dst) == 53 ? DNS_IDLE_MS : FLOW_IDLE_MS,
+        &flow_ops, f);
+    if (!f->tunnel) {
+        free(f);
+        return NULL;
+    }
+    flow_key_set(&f->node.key, app, dst);
+    flow_table_insert(&uc->table, &f->node);
+    f->next = uc->flows;
+    if (f->next)
+        f->next->prev = f;
+    uc->flows = f;
+    flow_bind(f);
+    return f;
+}
+
+static struct flow *flow_find(struct udp_capture *uc,
+                              const union sockaddr_any *app,
+                              const union sockaddr_any *dst)
+{
+    struct flow_key key;
+
+    flow_key_set(&key, app, dst);
+    return (struct flow *)(void *)flow_table_find(&uc->table, &key);
+}
+
+/* --- queries to the cluster's DNS address ------------------------------- */
+
+static void query_free(struct query *q)
+{
+    if (q->next)
+        q->next->prev = q->prev;
+    if (q->prev)
+        q->prev->next = q->next;
+    else
+        q->uc->queries = q->next;
+    q->uc->n_queries--;
+    free(q);
+}
+
+static void query_answered(void *arg, const void *msg, size_t len)
+{
+    struct query *q = arg;
+    int fd = transparent_udp(&q->dst, &q->app);
+
+    if (fd >= 0) {
+        if (send(fd, msg, len, MSG_DONTWAIT) < 0)
+            log_debug("DNS answer: errno %d", errno);
+        close(fd);
+    } else {
+        answer_marked(q->uc, msg, len, &q->dst, &q->app);
+    }
+    query_free(q);
+}
+
+static void query_start(struct udp_capture *uc, size_t len,
+                        const union sockaddr_any *app,
+                        const union sockaddr_any *dst)
+{
+    struct query *q;
+
+    if (uc->n_queries >= UDP_CAPTURE_QUERIES_MAX)
+        return;
+    q = calloc(1, sizeof(*q));
+    if (!q)
+        return;
+    q->uc = uc;
+    q->app = *app;
+    q->dst = *dst;
+    q->deadline = uv_now(uc->loop) + QUERY_MS;
+    q->next = uc->queries;
+    if (q->next)
+        q->next->prev = q;
+    uc->queries = q;
+    uc->n_queries++;
+    dns_query(uc->dns, uc->data, len, query_answered, q);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct udp_capture *uc = timer->data;
+    struct query *next;
+
+    for (struct query *q = uc->queries; q; q = next) {
+        next = q->next;
+        if (q->deadline > uv_now(uc->loop))
+            continue;
+        dns_cancel(uc->dns, q);
+        query_free(q);
+    }
+}
+
+/* --- the receivers ------------------------------------------------------ */
+
+static void on_datagram(struct udp_capture *uc, size_t len,
+                        const union sockaddr_any *app,
+                        const union sockaddr_any *dst)
+{
+    struct flow *f;
+
+    if (uc->dns && uc->dns_addr.sa.sa_family &&
+        sockaddr_equal(&uc->dns_addr, dst)) {
+        query_start(uc, len, app, dst);
+        return;
+    }
+    if (!uc->set || !capture_set_contains(uc->set, dst))
+        return; /* sent to the receiver itself, or by a forged mark */
+    f = flow_find(uc, app, dst);
+    if (!f)
+        f = flow_create(uc, app, dst);
+    if (f && f->tunnel)
+        tunnel_udp_send(f->tunnel, uc->data, len);
+}
+
+static void on_receiver(uv_poll_t *poll, int status, int events)
+{
+    struct receiver *r = poll->data;
+
+    (void)events;
+    if (status < 0)
+        return;
+    for (int i = 0; i < RECEIVE_BATCH; i++) {
+        union sockaddr_any app, dst;
+        ssize_t n = transparent_recv(r->fd, r->uc->data, sizeof(r->uc->data),
+                                     &app, &dst);
+
+        if (n == -EAGAIN)
+            return;
+        if (n >= 0)
+            on_datagram(r->uc, (size_t)n, &app, &dst);
+    }
+}
+
+static int receiver_open(struct receiver *r, struct udp_capture *uc, int family)
+{
+    int rc;
+
+    r->uc = uc;
+    r->fd = transparent_listen(family, SOCK_DGRAM, &r->port);
+    if (r->fd < 0) {
+        rc = r->fd;
+        r->fd = -1;
+        return rc;
+    }
+    rc = uv_poll_init(uc->loop, &r->poll, r->fd);
+    if (rc) {
+        close(r->fd);
+        r->fd = -1;
+        return rc;
+    }
+    uc->handles++;
+    r->poll.data = r;
+    uv_poll_start(&r->poll, UV_READABLE, on_receiver);
+    return 0;
+}
+
+/* --- the whole ---------------------------------------------------------- */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct udp_capture *uc = handle->data;
+
+    uc->handles--;
+    maybe_free(uc);
+}
+
+static void on_receiver_closed(uv_handle_t *handle)
+{
+    struct receiver *r = handle->data;
+
+    close(r->fd);
+    r->uc->handles--;
+    maybe_free(r->uc);
+}
+
+struct udp_capture *udp_capture_create(uv_loop_t *loop, struct dns *dns,
+                                       struct tp_error *err)
+{
+    struct udp_capture *uc = calloc(1, sizeof(*uc));
+    int rc;
+
+    if (!uc || flow_table_init(&uc->table) < 0) {
+        free(uc);
+        tp_error_errno(err, -ENOMEM, "UDP capture");
+        return NULL;
+    }
+    uc->loop = loop;
+    uc->dns = dns;
+    uv_timer_init(loop, &uc->sweep);
+    uc->sweep.data = uc;
+    uc->handles = 1;
+    uc->v6.fd = -1;
+    rc = receiver_open(&uc->v4, uc, AF_INET);
+    if (rc) {
+        tp_error_errno(err, rc, "transparent UDP socket");
+        udp_capture_destroy(uc);
+        return NULL;
+    }
+    receiver_open(&uc->v6, uc, AF_INET6);
+    uv_timer_start(&uc->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    return uc;
+}
+
+void udp_capture_destroy(struct udp_capture *uc)
+{
+    struct flow *next;
+
+    if (!uc)
+        return;
+    for (struct flow *f = uc->flows; f; f = next) {
+        next = f->next;
+        flow_end(f);
+    }
+    while (uc->queries) {
+        dns_cancel(uc->dns, uc->queries);
+        query_free(uc->queries);
+    }
+    if (uc->v4.fd >= 0)
+        uv_close((uv_handle_t *)&uc->v4.poll, on_receiver_closed);
+    if (uc->v6.fd >= 0)
+        uv_close((uv_handle_t *)&uc->v6.poll, on_receiver_closed);
+    uv_close((uv_handle_t *)&uc->sweep, on_timer_closed);
+    uc->closing = true;
+}
+
+uint16_t udp_capture_port(const struct udp_capture *uc, int family)
+{
+    const struct receiver *r = family == AF_INET6 ? &uc->v6 : &uc->v4;
+
+    return r->fd >= 0 ? r->port : 0;
+}
+
+void udp_capture_set_routes(struct udp_capture *uc,
+                            const struct capture_set *set,
+                            const union sockaddr_any *dns)
+{
+    uc->set = set;
+    uc->dns_addr = *dns;
+}
+
+void udp_capture_set_tunnel(struct udp_capture *uc, struct tunnel *t)
+{
+    uc->tunnel = t;
+}
+
+const uint16_t *udp_capture_sports(const struct udp_capture *uc, size_t *n)
+{
+    *n = uc->n_sports;
+    return uc->sports;
+}
+
+unsigned udp_capture_flows(const struct udp_capture *uc)
+{
+    return (unsigned)uc->table.count;
+}
