@@ -62,4 +62,4 @@ print(s.recvfrom(100)[0].decode())
 
 
 def test_statically_linked_program(box):
-    assert "hello" in box.out(f"static-get udp web {PORT} hello")
+    assert "hello" in box.out(f"static-get udp://web:{PORT} hello")
