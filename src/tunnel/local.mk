@@ -1,0 +1,24 @@
+noinst_LIBRARIES += libtp-tunnel.a
+libtp_tunnel_a_SOURCES = \
+	src/tunnel/chunkq.c src/tunnel/chunkq.h \
+	src/tunnel/errno_table.c \
+	src/tunnel/head.c \
+	src/tunnel/link_io.c \
+	src/tunnel/open.c \
+	src/tunnel/relay.c src/tunnel/relay.h \
+	src/tunnel/request.c \
+	src/tunnel/session.c \
+	src/tunnel/tstream.c \
+	src/tunnel/tunnel.c src/tunnel/tunnel.h \
+	src/tunnel/tunnel_internal.h \
+	src/tunnel/udp.h \
+	src/tunnel/window.c
+TUNNEL_LIBS = libtp-tunnel.a $(NET_LIBS) $(NGHTTP2_LIBS)
+
+if HAVE_CHECK
+check_PROGRAMS += check_tunnel
+check_tunnel_SOURCES = tests/unit/check_tunnel.c \
+	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
+check_tunnel_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_tunnel_LDADD = $(TUNNEL_LIBS) $(CHECK_LIBS)
+endif

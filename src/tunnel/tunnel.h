@@ -50,8 +50,10 @@ struct tunnel_open {
  * stream pointer is dead after it.
  */
 struct tunnel_stream_ops {
-    /* Opener only: the far end answered; 0, or a negative errno. After an
-     * error closed_cb follows. */
+    /* Opener only, exactly once and before closed_cb, unless the user itself
+     * resets the stream first: the far end answered 0, or a negative errno
+     * (-EPIPE: the link is gone). After an error closed_cb follows with the
+     * same. TCP is pulled only after a good answer, UDP at once. */
     void (*opened_cb)(void *arg, int status);
     /* Fill data with up to len bytes. > 0; 0: end of this direction; -EAGAIN:
      * nothing now, tunnel_stream_resume() will follow; other: reset it. */
@@ -69,7 +71,7 @@ struct tunnel_stream_ops {
 struct tunnel_ops {
     /* Server: a peer opens a stream. Keep it: tunnel_stream_set_user() now and
      * tunnel_stream_answer() now or later. Return a negative errno to refuse
-     * at once. NULL on a client. */
+     * at once (then nothing else is called). NULL on a client. */
     int (*open_cb)(void *arg, struct tunnel_stream *s,
                    const struct tunnel_open *open);
     /* The link ended: 0 by the peer in order, or a negative errno. All streams
@@ -103,14 +105,16 @@ struct tunnel_stats {
 void tunnel_get_stats(const struct tunnel *t, struct tunnel_stats *stats);
 
 /* Opens a TCP conversation with, or a UDP flow to, addr at the far end. NULL
- * with errno when the link takes no more streams. */
+ * with errno when the link takes no more streams: EMFILE, ESHUTDOWN (draining),
+ * EPIPE (ended). */
 struct tunnel_stream *tunnel_open_tcp(struct tunnel *t,
                                       const union sockaddr_any *addr,
                                       const struct tunnel_stream_ops *ops,
                                       void *arg);
 
-/* A JSON request. cb gets the HTTP status or a negative errno and the body
- * (at most 1 MiB, NUL-terminated, borrowed), once. */
+/* A JSON request; body may be NULL. cb gets the HTTP status or a negative errno
+ * (-ETIMEDOUT after 30 s) and the body (at most 1 MiB, NUL-terminated,
+ * borrowed), once; not if this fails (negative errno). */
 typedef void tunnel_response_cb(void *arg, int status, const char *body,
                                 size_t len);
 int tunnel_request(struct tunnel *t, const char *method, const char *path,
@@ -125,8 +129,9 @@ int tunnel_watch(struct tunnel *t, const char *path, tunnel_line_cb *line_cb,
 /* Server side. */
 void tunnel_stream_set_user(struct tunnel_stream *s,
                             const struct tunnel_stream_ops *ops, void *arg);
-/* status 0: open; negative errno: refused, see tunnel_errno_table (the stream
- * ends with closed_cb). */
+/* status 0: open (a REQUEST: 200, the body is pulled); negative errno:
+ * refused, see tunnel_errno_by_error() (the stream ends with closed_cb, from
+ * the loop). -EINVAL if it is answered already. */
 int tunnel_stream_answer(struct tunnel_stream *s, int status);
 /* REQUEST: the whole answer. */
 int tunnel_stream_respond(struct tunnel_stream *s, int http_status,
@@ -135,8 +140,8 @@ int tunnel_stream_respond(struct tunnel_stream *s, int http_status,
 /* Both sides. */
 void tunnel_stream_resume(struct tunnel_stream *s); /* pull_cb has bytes */
 void tunnel_stream_drain(struct tunnel_stream *s);  /* push_cb has room */
-/* Ends the stream at once; the peer sees a reset (TCP: RST). closed_cb comes
- * before this returns or soon after. */
+/* Ends the stream at once; the peer sees a reset (TCP: RST). closed_cb gets
+ * `error`, before this returns. */
 void tunnel_stream_reset(struct tunnel_stream *s, int error);
 
 /* How an error travels: RFC 9209 Proxy-Status error type and HTTP status. */

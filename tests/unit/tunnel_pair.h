@@ -1,0 +1,52 @@
+/*
+ * tunnel_pair.h - for the tunnel's tests: both ends of a link in one loop
+ *
+ * The link is a real TCP connection on loopback. The server end dials for real
+ * what the client asks for, so tests work with sockets: pair_dial() gives the
+ * application's end of a conversation with a listener.
+ */
+#ifndef TP_TESTS_TUNNEL_PAIR_H
+#define TP_TESTS_TUNNEL_PAIR_H
+
+#include <uv.h>
+
+#include "tunnel/tunnel.h"
+
+struct pair {
+    uv_loop_t loop;
+    struct tunnel *client, *server;
+    int client_ended, server_ended; /* closed_cb calls */
+    int client_status, server_status;
+    char why[160];
+    struct tunnel_config config; /* for both but the role */
+    /* Instead of the built-in one, which dials TCP. */
+    int (*open_cb)(struct pair *p, struct tunnel_stream *s,
+                   const struct tunnel_open *open);
+    int refuse; /* answer with this */
+    void *arg;
+    unsigned relays; /* that have not ended */
+};
+
+void pair_init(struct pair *p);
+/* Runs the loop until *flag >= value; fails the test after 60 s. */
+void pair_run(struct pair *p, const int *flag, int value);
+/* Destroys what is there and checks that the loop is empty. */
+void pair_close(struct pair *p);
+
+/* Two connected TCP sockets. */
+void tcp_pair(int fds[2]);
+/* A listening socket on loopback and its address. */
+int tcp_listen(union sockaddr_any *addr);
+
+/* Opens a conversation with addr and joins a socket to it: the other end of
+ * this socket. *status is 1 when open, or a negative errno. */
+int pair_dial(struct pair *p, const union sockaddr_any *addr, int *status);
+
+/* The built-in answer: dial, answer, relay. */
+int pair_serve(struct pair *p, struct tunnel_stream *s,
+               const struct tunnel_open *open);
+
+/* FNV-1a, 64 bits, going on from h (0: start). */
+uint64_t hash_bytes(uint64_t h, const void *data, size_t len);
+
+#endif
