@@ -13,6 +13,6 @@ libtp_net_a_SOURCES = \
 	src/net/tls.c src/net/tls.h \
 	src/net/tls_ctx.c src/net/tls_internal.h \
 	src/net/tls_text.c \
-	src/net/websocket.h \
+	src/net/websocket.c src/net/websocket.h \
 	src/net/websocket_key.c
 NET_LIBS = libtp-net.a $(BASE_LIBS) $(UV_LIBS) $(OPENSSL_LIBS)

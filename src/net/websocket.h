@@ -4,7 +4,9 @@
  * For links through proxies that speak HTTP only: the stream's bytes travel in
  * binary frames, whose borders mean nothing. The client masks. Pings are
  * answered, a close frame is the end of the stream, a text frame or an unmasked
- * frame of a client is -EBADMSG.
+ * frame of a client is -EBADMSG. The end of the stream below without a close
+ * frame is -ECONNRESET. Pings are seen, and answered, by stream_read() only.
+ * stream_shutdown() sends the close frame and ends nothing below.
  */
 #ifndef TP_NET_WEBSOCKET_H
 #define TP_NET_WEBSOCKET_H
