@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libtp-tunnel.a
 libtp_tunnel_a_SOURCES = \
+	src/tunnel/capsule.c src/tunnel/capsule.h \
 	src/tunnel/chunkq.c src/tunnel/chunkq.h \
 	src/tunnel/errno_table.c \
 	src/tunnel/head.c \
@@ -11,14 +12,18 @@ libtp_tunnel_a_SOURCES = \
 	src/tunnel/tstream.c \
 	src/tunnel/tunnel.c src/tunnel/tunnel.h \
 	src/tunnel/tunnel_internal.h \
-	src/tunnel/udp.h \
+	src/tunnel/udp.c src/tunnel/udp.h \
 	src/tunnel/window.c
 TUNNEL_LIBS = libtp-tunnel.a $(NET_LIBS) $(NGHTTP2_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_tunnel
+check_PROGRAMS += check_tunnel check_tunnel_udp
 check_tunnel_SOURCES = tests/unit/check_tunnel.c \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
 check_tunnel_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_tunnel_LDADD = $(TUNNEL_LIBS) $(CHECK_LIBS)
+check_tunnel_udp_SOURCES = tests/unit/check_tunnel_udp.c \
+	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
+check_tunnel_udp_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_tunnel_udp_LDADD = $(TUNNEL_LIBS) $(CHECK_LIBS)
 endif

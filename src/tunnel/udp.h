@@ -23,7 +23,8 @@ struct tunnel_udp_ops {
     void (*closed_cb)(void *arg, int status);
 };
 
-/* The opener's end. Sending may start at once. NULL with errno. */
+/* The opener's end. Sending may start at once. idle_ms 0: 60 s. NULL with
+ * errno. */
 struct tunnel_udp *tunnel_udp_open(struct tunnel *t,
                                    const union sockaddr_any *addr,
                                    unsigned idle_ms,
@@ -31,10 +32,13 @@ struct tunnel_udp *tunnel_udp_open(struct tunnel *t,
 
 /* 0, or -ENOBUFS (dropped), -EMSGSIZE. */
 int tunnel_udp_send(struct tunnel_udp *u, const void *data, size_t len);
-void tunnel_udp_close(struct tunnel_udp *u); /* closed_cb is not called */
+/* What was sent still goes out. No callback comes after this. */
+void tunnel_udp_close(struct tunnel_udp *u);
 
 /* The far end: answers stream s and moves datagrams between it and the
- * connected UDP socket fd (owned from here on) until either ends. */
+ * connected UDP socket fd (owned from here on) until either ends. ops may be
+ * NULL; only its closed_cb is called. NULL if out of memory: fd is closed and
+ * the stream refused. */
 struct tunnel_udp *tunnel_udp_serve(uv_loop_t *loop, struct tunnel_stream *s,
                                     int fd, unsigned idle_ms,
                                     const struct tunnel_udp_ops *ops,

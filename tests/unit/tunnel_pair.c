@@ -79,6 +79,7 @@ void pair_init(struct pair *p)
     int fds[2];
 
     ck_assert_int_eq(uv_loop_init(&p->loop), 0);
+    uv_timer_init(&p->loop, &p->turn);
     tcp_pair(fds);
     set_nonblock(fds[0]);
     set_nonblock(fds[1]);
@@ -92,28 +93,23 @@ void pair_init(struct pair *p)
     ck_assert_ptr_nonnull(p->server);
 }
 
-static void late_cb(uv_timer_t *timer)
+static void turn_cb(uv_timer_t *timer)
 {
     (void)timer;
-    ck_abort_msg("the loop did not get there in 60 s");
 }
 
-void pair_run(struct pair *p, const int *flag, int value)
+void pair_turn(struct pair *p)
 {
-    uv_timer_t late;
-
-    uv_timer_init(&p->loop, &late);
-    uv_timer_start(&late, late_cb, 60000, 0);
-    while (*flag < value)
-        uv_run(&p->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&late, NULL);
-    uv_run(&p->loop, UV_RUN_NOWAIT);
+    if (uv_backend_timeout(&p->loop) != 0)
+        uv_timer_start(&p->turn, turn_cb, 1, 0);
+    uv_run(&p->loop, UV_RUN_ONCE);
 }
 
 void pair_close(struct pair *p)
 {
     tunnel_destroy(p->client);
     tunnel_destroy(p->server);
+    uv_close((uv_handle_t *)&p->turn, NULL);
     uv_run(&p->loop, UV_RUN_DEFAULT);
     ck_assert_uint_eq(p->relays, 0);
     ck_assert_int_eq(uv_loop_close(&p->loop), 0);
@@ -133,6 +129,8 @@ int pair_serve(struct pair *p, struct tunnel_stream *s,
 {
     int fd;
 
+    if (open->kind != TUNNEL_REQUEST)
+        sockaddr_format(&open->addr, p->opened_text);
     if (p->refuse)
         return p->refuse;
     if (open->kind != TUNNEL_TCP)

@@ -14,6 +14,7 @@
 
 struct pair {
     uv_loop_t loop;
+    uv_timer_t turn;
     struct tunnel *client, *server;
     int client_ended, server_ended; /* closed_cb calls */
     int client_status, server_status;
@@ -22,14 +23,16 @@ struct pair {
     /* Instead of the built-in one, which dials TCP. */
     int (*open_cb)(struct pair *p, struct tunnel_stream *s,
                    const struct tunnel_open *open);
-    int refuse; /* answer with this */
+    int refuse;                      /* answer with this */
+    char opened_text[SOCKADDR_TEXT]; /* what the last stream asked for */
     void *arg;
     unsigned relays; /* that have not ended */
 };
 
 void pair_init(struct pair *p);
-/* Runs the loop until *flag >= value; fails the test after 60 s. */
-void pair_run(struct pair *p, const int *flag, int value);
+/* One turn of the loop, of a few milliseconds at most: the test's own sockets
+ * are looked at between turns. */
+void pair_turn(struct pair *p);
 /* Destroys what is there and checks that the loop is empty. */
 void pair_close(struct pair *p);
 
