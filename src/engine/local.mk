@@ -1,0 +1,19 @@
+noinst_LIBRARIES += libtp-engine.a
+libtp_engine_a_SOURCES = \
+	src/engine/archive.c src/engine/archive.h \
+	src/engine/conn.c src/engine/conn.h \
+	src/engine/engine.c src/engine/engine.h \
+	src/engine/engine_internal.h \
+	src/engine/exec.c src/engine/exec.h \
+	src/engine/frames.c src/engine/frames.h \
+	src/engine/http.c src/engine/http.h \
+	src/engine/objects.c \
+	src/engine/target.c src/engine/target.h
+ENGINE_LIBS = libtp-engine.a $(NET_LIBS) $(ARCHIVE_LIBS)
+
+if HAVE_CHECK
+check_PROGRAMS += check_engine
+check_engine_SOURCES = tests/unit/check_engine.c
+check_engine_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_engine_LDADD = $(ENGINE_LIBS) $(CHECK_LIBS)
+endif
