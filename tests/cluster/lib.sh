@@ -2,9 +2,11 @@
 # shellcheck disable=SC2034 # used by the scripts that read this one
 # What the scripts on the host share: names, messages and waiting.
 
-readonly network=tp-cluster
-readonly label=tp-cluster
-readonly node_prefix=tp-cluster-node
+# Another name gives another cluster beside the usual one; it wants a
+# TP_CLUSTER_RUN of its own, too.
+readonly cluster=${TP_CLUSTER_NAME:-tp-cluster}
+readonly network=$cluster
+readonly node_prefix=$cluster-node
 readonly control_plane=${node_prefix}1
 
 readonly run_dir=${TP_CLUSTER_RUN:-$PWD/run}
@@ -45,30 +47,43 @@ wait_for() {
     clear_waiting
 }
 
+# Ends with the script, however that ends.
+tick() {
+    local begin=$SECONDS
+    while kill -0 $$ 2>/dev/null; do
+        show_waiting "$1" $((SECONDS - begin))
+        sleep 1
+    done
+}
+
 # shows_progress WHAT COMMAND...: runs it, output in a file that is shown,
-# its end at least, when it fails.
+# its end at least, when it fails. In the foreground, so that an interrupt
+# from the terminal reaches it.
 shows_progress() {
-    local begin=$SECONDS what=$1 log pid
+    local what=$1 log ticker status
     shift
     log=$(mktemp)
-    "$@" >"$log" 2>&1 </dev/null &
-    pid=$!
-    while kill -0 "$pid" 2>/dev/null; do
-        show_waiting "$what" $((SECONDS - begin))
-        sleep 0.2
-    done
+    tick "$what" &
+    ticker=$!
+    set +e
+    (
+        set -e
+        "$@"
+    ) >"$log" 2>&1 </dev/null
+    status=$?
+    set -e
+    kill "$ticker" 2>/dev/null
+    wait "$ticker" 2>/dev/null || true
     clear_waiting
-    if ! wait "$pid"; then
-        tail -n 20 "$log" >&2
-        rm -f "$log"
-        die "$what: failed, the end of its output is above"
-    fi
+    [ "$status" = 0 ] || tail -n 20 "$log" >&2
     rm -f "$log"
+    [ "$status" = 0 ] || die "$what: failed, the end of its output is above"
 }
 
 # All nodes that there are, running or not, in the order of their numbers.
 nodes() {
-    docker ps -a --filter "label=$label" --format '{{.Names}}' | sort -V
+    docker ps -a --filter "name=^${node_prefix}[0-9]+\$" \
+        --format '{{.Names}}' | sort -V
 }
 
 is_running() {

@@ -39,8 +39,8 @@ make_network() {
     # What leaves the host has to fit its own link.
     device=$(ip route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p;q')
     mtu=$(cat "/sys/class/net/$device/mtu" 2>/dev/null || echo 1500)
-    docker network create --label "$label" \
-        --opt "com.docker.network.driver.mtu=$mtu" "$network" >/dev/null
+    docker network create --opt "com.docker.network.driver.mtu=$mtu" \
+        "$network" >/dev/null
 }
 
 # run_node NUMBER [OPTION...]
@@ -49,20 +49,20 @@ run_node() {
     shift
     mapfile -t options < <(node_options)
     docker run --detach --name "$name" --hostname "$name" \
-        --label "$label" --network "$network" "${options[@]}" \
+        --network "$network" "${options[@]}" \
         --env "TP_NODE_NUMBER=$number" "$@" "$(node_image)" >/dev/null
 }
 
-# wait_for_file NODE FILE SECONDS WHAT: as wait_for, but gives up at once
-# when the node has stopped.
-node_started() {
+# True also when it has stopped: then there is nothing to wait for.
+started_or_stopped() {
     docker exec "$1" test -f /run/tp-node.ready || ! is_running "$1"
 }
 
+# wait_until_started NODE COMPONENT...: those whose logs tell why not.
 wait_until_started() {
     local node=$1
     shift
-    if wait_for 120 "starting $node" node_started "$node" &&
+    if wait_for 120 "starting $node" started_or_stopped "$node" &&
         is_running "$node"; then
         return
     fi
@@ -79,14 +79,23 @@ start_first_node() {
     wait_until_started "$control_plane" etcd kube-apiserver containerd
 }
 
+# An API server that was told to end takes a minute for it before another
+# one starts.
 cluster_is_healthy() {
     is_running "$control_plane" &&
-        wait_for 30 "asking the API server" api_server_answers
+        wait_for 75 "asking the API server" api_server_answers
 }
 
 api_server_answers() {
     docker exec "$control_plane" timeout 3 kubectl \
         --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz
+}
+
+# A word about a cluster that this checkout would make differently.
+made_otherwise() {
+    [ "$(docker inspect -f '{{.Config.Image}}' "$control_plane")" = \
+        "$(node_image)" ] ||
+        echo ", made of other sources than these (down and up renew it)"
 }
 
 # A dead node takes its mounts and addresses with it; nothing in a test
