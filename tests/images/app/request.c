@@ -66,6 +66,9 @@ static bool take_first_line(struct request *request, const char *at,
 ssize_t request_parse(struct request *request, const char *data, size_t size)
 {
     const char *end = memmem(data, size, "\r\n\r\n", 4);
+    /* Who speaks TLS, say, would else wait for an answer for good. */
+    if (size > 0 && (data[0] < 'A' || data[0] > 'Z'))
+        return -1;
     if (!end)
         return 0;
     const char *line = data;
