@@ -25,8 +25,11 @@ struct dns_config {
     const char *domain;          /* "cluster.local" */
     const char *const *suffixes; /* further domains that are the cluster's */
     size_t n_suffixes;
+    const char *const *excludes; /* domains that are not, in spite of that */
+    size_t n_excludes;
     const struct subnet *subnets; /* whose PTR names are the cluster's */
     size_t n_subnets;
+    unsigned timeout_ms; /* until SERVFAIL; 0: 4 s */
 };
 
 /* upstream: Docker's resolver(s), as found in resolv.conf before tp wrote it.

@@ -1,0 +1,85 @@
+#include "daemon/dns.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/dns_internal.h"
+
+static void free_handle_cb(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static int create_tick(struct dns *d)
+{
+    d->tick = malloc(sizeof(*d->tick));
+    if (!d->tick)
+        return -ENOMEM;
+    uv_timer_init(d->loop, d->tick);
+    d->tick->data = d;
+    return 0;
+}
+
+struct dns *dns_create(uv_loop_t *loop, const union sockaddr_any *upstream,
+                       size_t n_upstream, uint32_t mark, struct tp_error *err)
+{
+    struct dns *d = calloc(1, sizeof(*d));
+
+    if (d) {
+        d->loop = loop;
+        d->mark = mark;
+        d->timeout_ms = DNS_TIMEOUT_MS;
+        d->n_upstream =
+            n_upstream > DNS_MAX_UPSTREAM ? DNS_MAX_UPSTREAM : n_upstream;
+        if (d->n_upstream)
+            memcpy(d->upstream, upstream, d->n_upstream * sizeof(*d->upstream));
+    }
+    if (!d || create_tick(d) < 0) {
+        free(d);
+        tp_error_errno(err, -ENOMEM, "dns");
+        return NULL;
+    }
+    return d;
+}
+
+void dns_destroy(struct dns *d)
+{
+    if (!d)
+        return;
+    dns_udp_drop_all(d);
+    dns_tcp_drop_all(d);
+    dns_path_close_all(d);
+    dns_zone_destroy(d->zone);
+    uv_close((uv_handle_t *)d->tick, free_handle_cb);
+    free(d);
+}
+
+void dns_set_cluster(struct dns *d, const struct dns_config *config)
+{
+    dns_path_close_cluster(d);
+    dns_zone_destroy(d->zone);
+    d->zone = NULL;
+    d->timeout_ms = DNS_TIMEOUT_MS;
+    if (!config)
+        return;
+    d->zone = dns_zone_create(config);
+    d->cluster = config->address;
+    sockaddr_set_port(&d->cluster, 53);
+    if (config->timeout_ms)
+        d->timeout_ms = config->timeout_ms;
+}
+
+void dns_set_tunnel(struct dns *d, struct tunnel *t)
+{
+    if (d->tunnel == t)
+        return;
+    dns_path_close_cluster(d);
+    d->tunnel = t;
+    dns_udp_link_changed(d);
+}
+
+enum dns_kind dns_route(const struct dns *d, const char *name)
+{
+    return dns_zone_has(d->zone, name) ? DNS_CLUSTER : DNS_UPSTREAM;
+}

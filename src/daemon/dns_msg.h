@@ -1,0 +1,52 @@
+/*
+ * dns_msg.h - the header and the question of a DNS message (RFC 1035 4.1)
+ *
+ * Messages are forwarded as bytes; nothing behind the question is read.
+ */
+#ifndef TP_DAEMON_DNS_MSG_H
+#define TP_DAEMON_DNS_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DNS_HEADER_LEN 12
+#define DNS_NAME_TEXT  1020 /* 255 bytes, each escaped at worst, and NUL */
+#define DNS_MAX_MSG    65535
+#define DNS_MAX_ERROR  (DNS_HEADER_LEN + 255 + 4)
+
+enum dns_rcode { DNS_FORMERR = 1, DNS_SERVFAIL = 2 };
+
+struct dns_question {
+    uint16_t id;
+    bool is_answer;           /* QR */
+    char name[DNS_NAME_TEXT]; /* lower case, no final dot; "" is the root */
+    uint16_t type, class;
+    size_t end; /* first byte behind the question */
+};
+
+/* Reads a message with exactly one question. Returns 0, or -EBADMSG. */
+int dns_msg_parse(struct dns_question *q, const uint8_t *msg, size_t len);
+
+/* True if msg is an answer to query, whose question ends at `end`: same id,
+ * same question (names without case), or an error that repeats no question. */
+bool dns_msg_answers(const uint8_t *msg, size_t len, const uint8_t *query,
+                     size_t end);
+
+static inline uint16_t dns_msg_id(const uint8_t *msg)
+{
+    return (uint16_t)(msg[0] << 8 | msg[1]);
+}
+
+static inline void dns_msg_set_id(uint8_t *msg, uint16_t id)
+{
+    msg[0] = (uint8_t)(id >> 8);
+    msg[1] = (uint8_t)id;
+}
+
+/* Writes the answer to query that says only `rcode`: its header and question,
+ * which is `end` bytes. `out` has room for DNS_MAX_ERROR. Returns end. */
+size_t dns_msg_make_error(const uint8_t *query, size_t end,
+                          enum dns_rcode rcode, uint8_t *out);
+
+#endif

@@ -1,0 +1,169 @@
+#include "daemon/route_policy.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Shorter prefixes take too much: a quarter of the Internet is no cluster. */
+#define MIN_PREFIX_V4 8
+#define MIN_PREFIX_V6 16
+
+int subnet_list_add(struct subnet_list *list, const struct subnet *net)
+{
+    struct subnet *nets;
+
+    for (size_t i = 0; i < list->n; i++) {
+        if (!memcmp(&list->nets[i], net, sizeof(*net)))
+            return 0;
+    }
+    if (list->n >= SUBNET_LIST_MAX)
+        return -ENOBUFS;
+    nets = realloc(list->nets, (list->n + 1) * sizeof(*nets));
+    if (!nets)
+        return -ENOMEM;
+    list->nets = nets;
+    nets[list->n++] = *net;
+    return 0;
+}
+
+void subnet_list_release(struct subnet_list *list)
+{
+    free(list->nets);
+    memset(list, 0, sizeof(*list));
+}
+
+bool subnet_list_covers(const struct subnet_list *list,
+                        const struct subnet *net)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->nets[i].prefix <= net->prefix &&
+            subnet_overlaps(&list->nets[i], net))
+            return true;
+    }
+    return false;
+}
+
+static const struct subnet *first_overlap(const struct subnet_list *list,
+                                          const struct subnet *net)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (subnet_overlaps(&list->nets[i], net))
+            return &list->nets[i];
+    }
+    return NULL;
+}
+
+void route_policy_release(struct route_policy *p)
+{
+    subnet_list_release(&p->local);
+    subnet_list_release(&p->host);
+    subnet_list_release(&p->allowed);
+}
+
+/* The subnet of an interface's address and netmask. */
+static int subnet_of(struct subnet *net, const struct sockaddr *addr,
+                     const struct sockaddr *mask)
+{
+    const uint8_t *a, *m;
+    unsigned bytes;
+
+    memset(net, 0, sizeof(*net));
+    net->family = addr->sa_family;
+    if (addr->sa_family == AF_INET) {
+        a = (const void *)&((const struct sockaddr_in *)addr)->sin_addr;
+        m = (const void *)&((const struct sockaddr_in *)mask)->sin_addr;
+        bytes = 4;
+    } else if (addr->sa_family == AF_INET6) {
+        a = (const void *)&((const struct sockaddr_in6 *)addr)->sin6_addr;
+        m = (const void *)&((const struct sockaddr_in6 *)mask)->sin6_addr;
+        bytes = 16;
+    } else {
+        return -EINVAL;
+    }
+    for (unsigned i = 0; i < bytes; i++) {
+        net->addr[i] = a[i] & m[i];
+        net->prefix += (unsigned)__builtin_popcount(m[i]);
+    }
+    return 0;
+}
+
+int route_policy_read_local(struct route_policy *p, struct tp_error *err)
+{
+    struct ifaddrs *list, *i;
+    int rc = 0;
+
+    if (getifaddrs(&list) < 0)
+        return tp_error_errno(err, -errno, "cannot list the interfaces");
+    subnet_list_release(&p->local);
+    for (i = list; i && rc == 0; i = i->ifa_next) {
+        struct subnet net;
+
+        if (!i->ifa_addr || !i->ifa_netmask || (i->ifa_flags & IFF_LOOPBACK))
+            continue;
+        if (subnet_of(&net, i->ifa_addr, i->ifa_netmask) == 0)
+            rc = subnet_list_add(&p->local, &net);
+    }
+    freeifaddrs(list);
+    return rc < 0 ? tp_error_errno(err, rc, "interfaces") : 0;
+}
+
+static const struct {
+    const char *net;
+    const char *what;
+} never[] = {
+    {"127.0.0.0/8", "the loopback network"},
+    {"::1/128", "the loopback address"},
+    {"169.254.0.0/16", "the link-local network"},
+    {"fe80::/10", "the link-local network"},
+    {"224.0.0.0/4", "multicast"},
+    {"ff00::/8", "multicast"},
+    {"0.0.0.0/8", "the unspecified network"},
+    {"::/128", "the unspecified address"},
+    {"255.255.255.255/32", "the broadcast address"},
+    {"::ffff:0:0/96", "IPv4-mapped addresses"},
+};
+
+static int check_never(const struct subnet *net, const char *text,
+                       struct tp_error *err)
+{
+    for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
+        struct subnet bad;
+
+        if (subnet_parse(&bad, never[i].net) == 0 && subnet_overlaps(&bad, net))
+            return tp_error_set(err, -EACCES, "%s covers %s", text,
+                                never[i].what);
+    }
+    return 0;
+}
+
+int route_policy_check(const struct route_policy *p, const struct subnet *net,
+                       struct tp_error *err)
+{
+    unsigned min = net->family == AF_INET ? MIN_PREFIX_V4 : MIN_PREFIX_V6;
+    const struct subnet *hit;
+    char text[SUBNET_TEXT], other[SUBNET_TEXT];
+    int rc;
+
+    subnet_format(net, text);
+    if (net->prefix == 0)
+        return tp_error_set(err, -EACCES, "%s is a default route", text);
+    if (net->prefix < min)
+        return tp_error_set(err, -EACCES, "%s is wider than /%u", text, min);
+    rc = check_never(net, text, err);
+    if (rc < 0 || subnet_list_covers(&p->allowed, net))
+        return rc;
+    hit = first_overlap(&p->local, net);
+    if (hit)
+        return tp_error_set(err, -EACCES,
+                            "%s overlaps with the container's own network %s",
+                            text, subnet_format(hit, other));
+    hit = first_overlap(&p->host, net);
+    if (hit)
+        return tp_error_set(err, -EACCES,
+                            "%s overlaps with the host's network %s; allow it "
+                            "by allowConflictingSubnets",
+                            text, subnet_format(hit, other));
+    return 0;
+}
