@@ -3,15 +3,25 @@ include src/daemon/datapath.mk
 noinst_LIBRARIES += libtp-daemon.a
 libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/cluster_info.c src/daemon/cluster_info.h \
+	src/daemon/control.c src/daemon/control.h \
+	src/daemon/control_internal.h \
+	src/daemon/control_ops.c \
+	src/daemon/ctl.c src/daemon/ctl.h \
 	src/daemon/dns.c src/daemon/dns.h src/daemon/dns_internal.h \
 	src/daemon/dns_msg.c src/daemon/dns_msg.h \
 	src/daemon/dns_path.c \
 	src/daemon/dns_tcp.c \
 	src/daemon/dns_udp.c \
 	src/daemon/dns_zone.c src/daemon/dns_zone.h \
+	src/daemon/link.c src/daemon/link.h \
 	src/daemon/link_failure.c src/daemon/link_failure.h \
 	src/daemon/memstate.c src/daemon/memstate.h \
 	src/daemon/resolvconf.c src/daemon/resolvconf.h \
 	src/daemon/route_policy.c src/daemon/route_policy.h \
+	src/daemon/session.c src/daemon/session.h \
+	src/daemon/session_apply.c \
 	src/daemon/session_config.c src/daemon/session_config.h \
-	src/daemon/session_state.c src/daemon/session_state.h
+	src/daemon/session_internal.h \
+	src/daemon/session_links.c \
+	src/daemon/session_state.c src/daemon/session_state.h \
+	src/daemon/session_status.c

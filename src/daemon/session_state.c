@@ -17,8 +17,9 @@ static const struct {
                                 BIT(SESSION_REFUSED) | BIT(SESSION_IDLE)},
     [SESSION_CONNECTED] = {"connected",
                            BIT(SESSION_WAITING) | BIT(SESSION_IDLE)},
-    [SESSION_WAITING] = {"waiting",
-                         BIT(SESSION_CONNECTING) | BIT(SESSION_IDLE)},
+    [SESSION_WAITING] = {"waiting", BIT(SESSION_CONNECTING) |
+                                        BIT(SESSION_REFUSED) |
+                                        BIT(SESSION_IDLE)},
     [SESSION_REFUSED] = {"refused",
                          BIT(SESSION_CONNECTING) | BIT(SESSION_IDLE)},
 };

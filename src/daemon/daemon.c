@@ -1,0 +1,106 @@
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+
+#include <uv.h>
+
+#include "base/log.h"
+#include "config.h"
+#include "daemon/control.h"
+#include "daemon/datapath.h"
+#include "daemon/dns.h"
+#include "daemon/memstate.h"
+#include "daemon/resolvconf.h"
+#include "daemon/session.h"
+
+#define RESOLV_PATH "/etc/resolv.conf"
+
+struct daemon {
+    uv_loop_t loop;
+    uv_signal_t term, interrupt, hup;
+    struct resolvconf resolv;
+    struct dns *dns;
+    struct datapath *datapath;
+    struct session *session;
+    struct control *control;
+    bool keep; /* for the next one */
+};
+
+static void signal_cb(uv_signal_t *handle, int number)
+{
+    struct daemon *d = handle->data;
+
+    log_info("ending on signal %d", number);
+    d->keep = number == SIGHUP;
+    uv_stop(&d->loop);
+}
+
+static void watch_signal(struct daemon *d, uv_signal_t *handle, int number)
+{
+    uv_signal_init(&d->loop, handle);
+    handle->data = d;
+    uv_signal_start(handle, signal_cb, number);
+}
+
+static int start(struct daemon *d, struct tp_error *err)
+{
+    struct session_env env = {.loop = &d->loop,
+                              .resolv = &d->resolv,
+                              .state_fd = memstate_inherit(),
+                              .mark = DATAPATH_BYPASS_MARK};
+
+    if (resolvconf_read(&d->resolv, RESOLV_PATH, err) < 0)
+        return err->code;
+    d->dns = dns_create(&d->loop, d->resolv.servers, d->resolv.n_servers,
+                        DATAPATH_BYPASS_MARK, err);
+    if (d->dns)
+        d->datapath = datapath_create(&d->loop, d->dns, err);
+    if (!d->datapath)
+        return err->code;
+    env.dns = d->dns;
+    env.datapath = d->datapath;
+    d->session = session_create(&env);
+    if (!d->session)
+        return tp_error_errno(err, -ENOMEM, "session");
+    d->control = control_create(&d->loop, d->session, CONTROL_PATH, err);
+    if (!d->control)
+        return err->code;
+    session_resume(d->session);
+    return 0;
+}
+
+static void stop(struct daemon *d)
+{
+    control_destroy(d->control);
+    session_destroy(d->session, d->keep);
+    if (d->datapath)
+        datapath_destroy(d->datapath, d->keep);
+    dns_destroy(d->dns);
+    resolvconf_release(&d->resolv);
+    uv_close((uv_handle_t *)&d->term, NULL);
+    uv_close((uv_handle_t *)&d->interrupt, NULL);
+    uv_close((uv_handle_t *)&d->hup, NULL);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&d->loop);
+}
+
+int daemon_run(struct tp_error *err)
+{
+    struct daemon d = {0};
+    int rc = uv_loop_init(&d.loop);
+
+    if (rc < 0)
+        return tp_error_set(err, rc, "event loop: %s", uv_strerror(rc));
+    watch_signal(&d, &d.term, SIGTERM);
+    watch_signal(&d, &d.interrupt, SIGINT);
+    watch_signal(&d, &d.hup, SIGHUP);
+    rc = start(&d, err);
+    if (rc == 0) {
+        log_info("tp-daemon %s is ready", VERSION);
+        uv_run(&d.loop, UV_RUN_DEFAULT);
+    }
+    stop(&d);
+    return rc;
+}

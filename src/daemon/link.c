@@ -1,0 +1,329 @@
+#include "daemon/link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "config.h"
+#include "net/dial.h"
+#include "net/websocket.h"
+
+#define DIAL_MS     10000
+#define PROTOCOL    1
+#define SUBPROTOCOL "Sec-WebSocket-Protocol: v1.link.tp.internal\r\n"
+
+struct link {
+    uv_loop_t *loop;
+    const struct link_ops *ops;
+    void *arg;
+    struct dial *dial;
+    struct tunnel *tunnel;
+    struct tls_ctx *tls;
+    char *host, *server_name, *path, *headers;
+    char *proxy_host, *proxy_authorization;
+    char *name;
+    struct dial_proxy proxy;
+    bool has_proxy;
+    uint16_t port;
+    uint32_t mark;
+    unsigned timeout_ms;
+    bool websocket, tried_websocket;
+    bool ready, dead;
+    struct link_failure first; /* of the attempt before WebSocket */
+    union sockaddr_any peer;
+};
+
+static int start_dial(struct link *l);
+
+static void fail(struct link *l, const struct link_failure *f)
+{
+    l->dead = true;
+    l->ops->failed_cb(l->arg, f);
+}
+
+static void fail_text(struct link *l, const char *code, const char *text)
+{
+    struct link_failure f = {.code = code};
+
+    snprintf(f.text, sizeof(f.text), "%s", text);
+    fail(l, &f);
+}
+
+/* ---- hello and events ---- */
+
+static void line_cb(void *arg, const char *line, size_t len)
+{
+    struct link *l = arg;
+    cleanup_json struct json_object *event = NULL;
+
+    if (l->dead)
+        return;
+    event = json_parse_text(line, len, NULL);
+    if (event && l->ready)
+        l->ops->event_cb(l->arg, event);
+}
+
+/* An older manager has no events; without them the link still works. */
+static void events_end_cb(void *arg, int status, const char *body, size_t len)
+{
+    (void)arg;
+    (void)body;
+    (void)len;
+    log_debug("the manager's events have ended (%d)", status);
+}
+
+static bool speaks_our_protocol(struct json_object *hello)
+{
+    return json_get_int(hello, "protocol", 0) == PROTOCOL;
+}
+
+static void hello_cb(void *arg, int status, const char *body, size_t len)
+{
+    struct link *l = arg;
+    cleanup_json struct json_object *hello = NULL;
+    struct link_failure f;
+
+    if (l->dead)
+        return;
+    if (status != 200) {
+        link_failure_from_hello(&f, status, body);
+        fail(l, &f);
+        return;
+    }
+    hello = json_parse_text(body, len, NULL);
+    if (!hello || !speaks_our_protocol(hello)) {
+        struct link_failure bad = {.code = "incompatible", .permanent = true};
+
+        snprintf(bad.text, sizeof(bad.text),
+                 "the manager (version %s) chose a protocol that tp-daemon "
+                 "%s does not speak",
+                 json_get_str(hello, "version", "unknown"), VERSION);
+        fail(l, &bad);
+        return;
+    }
+    l->ready = true;
+    tunnel_watch(l->tunnel, "/tp/v1/events", line_cb, events_end_cb, l);
+    l->ops->ready_cb(l->arg, hello);
+}
+
+static char *make_hello(const struct link *l)
+{
+    char *text = NULL;
+
+    if (asprintf(&text,
+                 "{\"protocol\": [%d], \"version\": \"%s\", \"features\": "
+                 "[\"udp\", \"events\"], \"client\": \"tp-daemon\", \"name\": "
+                 "\"%s\"}",
+                 PROTOCOL, VERSION, l->name) < 0)
+        return NULL;
+    return text;
+}
+
+static void tunnel_closed_cb(void *arg, int status, const char *why)
+{
+    struct link *l = arg;
+    const char *text = why && *why ? why : strerror(-status);
+
+    if (l->dead)
+        return;
+    l->dead = true;
+    if (l->ready) {
+        l->ops->closed_cb(l->arg, text);
+    } else {
+        struct link_failure f = {.code = "unreachable"};
+
+        snprintf(f.text, sizeof(f.text),
+                 "the link ended before the manager said hello: %s", text);
+        l->ops->failed_cb(l->arg, &f);
+    }
+}
+
+static const struct tunnel_ops tunnel_ops = {.closed_cb = tunnel_closed_cb};
+
+static void start_tunnel(struct link *l, struct stream *stream)
+{
+    static const struct tunnel_config config = {.role = TUNNEL_CLIENT};
+    cleanup_free char *hello = make_hello(l);
+
+    if (l->websocket)
+        stream = websocket_create(stream, true);
+    if (stream)
+        l->tunnel = tunnel_create(l->loop, stream, &config, &tunnel_ops, l);
+    if (!l->tunnel || !hello ||
+        tunnel_request(l->tunnel, "POST", "/tp/v1/hello", hello, hello_cb, l) <
+            0)
+        fail_text(l, "internal", "the link could not be set up");
+}
+
+/* ---- dialling ---- */
+
+static void read_peer(struct link *l, const struct stream *stream)
+{
+    socklen_t len = sizeof(l->peer);
+
+    if (getpeername(stream_fd(stream), &l->peer.sa, &len) < 0)
+        memset(&l->peer, 0, sizeof(l->peer));
+    sockaddr_unmap(&l->peer);
+}
+
+static void dial_done_cb(void *arg, const struct dial_result *result)
+{
+    struct link *l = arg;
+    struct link_failure f;
+
+    l->dial = NULL;
+    if (result->status == 0 && result->stream) {
+        read_peer(l, result->stream);
+        start_tunnel(l, result->stream);
+        return;
+    }
+    link_failure_from_dial(&f, result);
+    if (f.try_websocket && !l->websocket) {
+        log_debug("no link by tp/1 (%s): trying WebSocket", f.text);
+        l->first = f;
+        l->websocket = l->tried_websocket = true;
+        if (start_dial(l) < 0)
+            fail_text(l, "internal", "out of memory");
+        return;
+    }
+    /* Where neither goes, the first answer says more. */
+    fail(l, l->tried_websocket && f.try_websocket ? &l->first : &f);
+}
+
+static int start_dial(struct link *l)
+{
+    struct dial_config config = {
+        .host = l->host,
+        .port = l->port,
+        .server_name = l->server_name,
+        .tls = l->tls,
+        .proxy = l->has_proxy ? &l->proxy : NULL,
+        .mark = l->mark,
+        .timeout_ms = l->timeout_ms,
+        .method = l->websocket ? "GET" : "POST",
+        .path = l->path,
+        .upgrade = l->websocket ? "websocket" : "tp/1",
+    };
+    cleanup_free char *headers = NULL;
+
+    if (asprintf(&headers, "%s%s", l->headers,
+                 l->websocket ? SUBPROTOCOL : "") < 0)
+        headers = NULL;
+    config.headers = headers;
+    if (headers)
+        l->dial = dial_start(l->loop, &config, dial_done_cb, l);
+    if (headers)
+        explicit_bzero(headers, strlen(headers));
+    return l->dial ? 0 : -ENOMEM;
+}
+
+static char *copy(const char *text, bool *good)
+{
+    char *out = text ? strdup(text) : NULL;
+
+    if (text && !out)
+        *good = false;
+    return out;
+}
+
+static bool copy_config(struct link *l, const struct link_config *config)
+{
+    const struct session_config *s = config->session;
+    size_t path_len = strlen(s->path);
+    bool good = true;
+
+    l->host = copy(s->host, &good);
+    l->server_name = copy(s->server_name, &good);
+    l->name = copy(config->name, &good);
+    l->port = s->port;
+    l->mark = config->mark;
+    l->websocket = config->websocket;
+    l->timeout_ms = config->timeout_ms ? config->timeout_ms : DIAL_MS;
+    l->has_proxy = s->has_proxy;
+    l->proxy = s->proxy;
+    l->proxy.host = l->proxy_host = copy(s->proxy.host, &good);
+    l->proxy.authorization = l->proxy_authorization =
+        copy(s->proxy.authorization, &good);
+    path_len -= path_len > 0 && s->path[path_len - 1] == '/';
+    if (asprintf(
+            &l->path,
+            "%.*s/apis/connect.tp.internal/v1/namespaces/%s/connections/%s/"
+            "portforward",
+            (int)path_len, s->path, s->namespace, config->name) < 0)
+        l->path = NULL;
+    return good && l->path;
+}
+
+struct link *link_create(uv_loop_t *loop, const struct link_config *config,
+                         const struct link_ops *ops, void *arg,
+                         struct tp_error *err)
+{
+    struct link *l = calloc(1, sizeof(*l));
+
+    if (!l || !copy_config(l, config)) {
+        link_destroy(l);
+        tp_error_errno(err, -ENOMEM, "link");
+        return NULL;
+    }
+    l->loop = loop;
+    l->ops = ops;
+    l->arg = arg;
+    l->headers = session_config_headers(config->session, err);
+    if (l->headers)
+        l->tls = session_config_tls(config->session, err);
+    if (!l->tls) {
+        link_destroy(l);
+        return NULL;
+    }
+    if (start_dial(l) < 0) {
+        link_destroy(l);
+        tp_error_errno(err, -ENOMEM, "link");
+        return NULL;
+    }
+    return l;
+}
+
+static void free_secret(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+void link_destroy(struct link *l)
+{
+    if (!l)
+        return;
+    l->dead = true;
+    if (l->dial)
+        dial_cancel(l->dial);
+    tunnel_destroy(l->tunnel);
+    tls_ctx_destroy(l->tls);
+    free_secret(l->headers);
+    free_secret(l->proxy_authorization);
+    free(l->proxy_host);
+    free(l->host);
+    free(l->server_name);
+    free(l->path);
+    free(l->name);
+    free(l);
+}
+
+struct tunnel *link_tunnel(const struct link *l)
+{
+    return l->tunnel;
+}
+
+bool link_is_websocket(const struct link *l)
+{
+    return l->websocket;
+}
+
+const union sockaddr_any *link_peer(const struct link *l)
+{
+    return &l->peer;
+}

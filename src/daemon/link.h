@@ -1,0 +1,57 @@
+/*
+ * link.h - one link to the manager: dial, upgrade, tunnel, hello
+ *
+ * Tries `POST Upgrade: tp/1` first and a WebSocket where something on the way
+ * wants that. A link is one attempt: it becomes ready and ends later, or it
+ * fails; a new one is made then.
+ */
+#ifndef TP_DAEMON_LINK_H
+#define TP_DAEMON_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/error.h"
+#include "base/sockaddr.h"
+#include "daemon/link_failure.h"
+#include "daemon/session_config.h"
+#include "tunnel/tunnel.h"
+
+struct json_object;
+struct link;
+
+struct link_config {
+    const struct session_config *session;
+    const char *name;    /* of the session, on the path */
+    uint32_t mark;       /* SO_MARK */
+    bool websocket;      /* it worked the last time: no attempt at tp/1 */
+    unsigned timeout_ms; /* of the dialling; 0: 10 s */
+};
+
+/* All come from the loop. The link may be destroyed in each of them. */
+struct link_ops {
+    /* hello is the manager's answer to hello (doc/protocol.md 3), borrowed. */
+    void (*ready_cb)(void *arg, struct json_object *hello);
+    /* Instead of ready_cb; destroy the link. */
+    void (*failed_cb)(void *arg, const struct link_failure *f);
+    /* A line of the manager's events, borrowed. */
+    void (*event_cb)(void *arg, struct json_object *event);
+    /* After ready_cb: the link has ended; destroy it. */
+    void (*closed_cb)(void *arg, const char *why);
+};
+
+/* Copies config; the session is not needed after this. NULL with err. */
+struct link *link_create(uv_loop_t *loop, const struct link_config *config,
+                         const struct link_ops *ops, void *arg,
+                         struct tp_error *err);
+void link_destroy(struct link *l);
+
+/* After ready_cb. */
+struct tunnel *link_tunnel(const struct link *l);
+bool link_is_websocket(const struct link *l);
+/* The address at the other end of the socket: API server or proxy. */
+const union sockaddr_any *link_peer(const struct link *l);
+
+#endif

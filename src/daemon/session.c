@@ -1,0 +1,348 @@
+#include "daemon/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/memstate.h"
+#include "daemon/session_internal.h"
+
+#define ASK_EVERY_MS   5000
+#define FRESH_BEFORE_S 60 /* credentials are renewed so long before the end */
+
+/* ---- states ---- */
+
+static void format_progress(const struct session *s, char *text, size_t size)
+{
+    uint64_t now = uv_now(s->env.loop);
+
+    switch (s->state) {
+    case SESSION_CONNECTING:
+        snprintf(text, size, "connecting to %s", s->config.url);
+        break;
+    case SESSION_WAITING:
+        snprintf(text, size, "%s; trying again in %.1f s", s->error,
+                 s->retry_ms > now ? (double)(s->retry_ms - now) / 1000 : 0.0);
+        break;
+    default:
+        snprintf(text, size, "%s%s%s", session_state_name(s->state),
+                 *s->error ? ": " : "", s->error);
+    }
+}
+
+void session_notify(struct session *s)
+{
+    struct session_watcher *w, *next;
+    char text[640];
+
+    format_progress(s, text, sizeof(text));
+    for (w = s->watchers; w; w = next) {
+        next = w->next;
+        w->changed_cb(w->arg, text);
+    }
+}
+
+void session_enter(struct session *s, enum session_state state,
+                   const char *code, const char *error)
+{
+    assert(session_state_may_follow(s->state, state));
+    s->state = state;
+    s->since = time(NULL);
+    /* While a new attempt runs, the last reason stays visible. */
+    if (state != SESSION_CONNECTING || !s->was_connected) {
+        snprintf(s->code, sizeof(s->code), "%s", code ? code : "");
+        snprintf(s->error, sizeof(s->error), "%s", error ? error : "");
+    }
+    log_write(error ? LOG_WARN : LOG_INFO, "session %s%s%s",
+              session_state_name(state), error ? ": " : "", error ? error : "");
+    session_notify(s);
+}
+
+enum session_state session_state(const struct session *s)
+{
+    return s->state;
+}
+
+const char *session_error_code(const struct session *s)
+{
+    return s->code;
+}
+
+const char *session_error_text(const struct session *s)
+{
+    return s->error;
+}
+
+void session_add_watcher(struct session *s, struct session_watcher *w)
+{
+    w->prev = NULL;
+    w->next = s->watchers;
+    if (s->watchers)
+        s->watchers->prev = w;
+    s->watchers = w;
+}
+
+void session_remove_watcher(struct session *s, struct session_watcher *w)
+{
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        s->watchers = w->next;
+    if (w->next)
+        w->next->prev = w->prev;
+    w->prev = w->next = NULL;
+}
+
+/* ---- credentials ---- */
+
+static void ask_helper(struct session *s)
+{
+    uint64_t now = uv_now(s->env.loop);
+
+    if (!s->need || !s->need_cb)
+        return;
+    if (s->asked_ms && now - s->asked_ms < ASK_EVERY_MS) {
+        uint64_t left = ASK_EVERY_MS - (now - s->asked_ms);
+
+        if (!uv_is_active((uv_handle_t *)s->ask) ||
+            uv_timer_get_due_in(s->ask) > left)
+            uv_timer_start(s->ask, s->ask->timer_cb, left, 0);
+        return;
+    }
+    s->asked_ms = now;
+    s->need_cb(s->need_arg);
+}
+
+void session_need_credentials(struct session *s)
+{
+    if (!s->config.exec)
+        return;
+    s->need = true;
+    ask_helper(s);
+}
+
+/* Credentials end soon, or the helper may be asked again. */
+static void ask_cb(uv_timer_t *timer)
+{
+    session_need_credentials(timer->data);
+}
+
+static void watch_expiry(struct session *s)
+{
+    int64_t left = s->config.expires - FRESH_BEFORE_S - time(NULL);
+
+    uv_timer_stop(s->ask);
+    if (s->config.exec && s->config.expires > 0)
+        uv_timer_start(s->ask, ask_cb, left > 0 ? (uint64_t)left * 1000 : 0, 0);
+}
+
+void session_set_helper(struct session *s, void (*need_cb)(void *arg),
+                        void *arg)
+{
+    s->need_cb = need_cb;
+    s->need_arg = arg;
+    ask_helper(s);
+}
+
+static void keep(struct session *s)
+{
+    struct tp_error err = {0};
+
+    if (memstate_save(s->env.state_fd, s->config.json, &err) < 0)
+        log_warn("%s", err.text);
+}
+
+/* What was refused or late may go now. */
+static void dial_now(struct session *s)
+{
+    s->attempts = 0;
+    if (s->state == SESSION_WAITING || s->state == SESSION_REFUSED) {
+        uv_timer_stop(s->retry);
+        session_dial(s);
+    }
+}
+
+int session_set_credentials(struct session *s, struct json_object *credentials,
+                            struct tp_error *err)
+{
+    int rc;
+
+    if (!s->config.json)
+        return tp_error_set(err, -ENOENT, "there is no session");
+    rc = session_config_set_credentials(&s->config, credentials, err);
+    if (rc < 0)
+        return rc;
+    s->need = false;
+    keep(s);
+    watch_expiry(s);
+    dial_now(s);
+    return 0;
+}
+
+void session_helper_failed(struct session *s, const char *why)
+{
+    char text[400];
+
+    snprintf(text, sizeof(text), "no fresh credentials: %s", why);
+    log_warn("%s", text);
+    if (s->state == SESSION_WAITING && !strcmp(s->code, "unauthorized")) {
+        uv_timer_stop(s->retry);
+        session_enter(s, SESSION_REFUSED, "unauthorized", text);
+    }
+}
+
+/* ---- life ---- */
+
+static uv_timer_t *create_timer(struct session *s)
+{
+    uv_timer_t *timer = malloc(sizeof(*timer));
+
+    if (timer) {
+        uv_timer_init(s->env.loop, timer);
+        timer->data = s;
+    }
+    return timer;
+}
+
+static void free_handle_cb(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void destroy_timer(uv_timer_t *timer)
+{
+    if (timer)
+        uv_close((uv_handle_t *)timer, free_handle_cb);
+}
+
+struct session *session_create(const struct session_env *env)
+{
+    struct session *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    s->env = *env;
+    s->since = time(NULL);
+    s->retry = create_timer(s);
+    s->ask = create_timer(s);
+    if (s->retry && s->ask) {
+        s->ask->timer_cb = ask_cb;
+        return s;
+    }
+    destroy_timer(s->retry);
+    destroy_timer(s->ask);
+    free(s);
+    return NULL;
+}
+
+static void make_name(char name[SESSION_NAME_LEN + 1])
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
+    uint8_t random[SESSION_NAME_LEN];
+
+    while (getrandom(random, sizeof(random), 0) != sizeof(random))
+        ;
+    for (size_t i = 0; i < SESSION_NAME_LEN; i++)
+        name[i] = letters[random[i] & 31];
+    name[SESSION_NAME_LEN] = '\0';
+}
+
+static void begin(struct session *s, struct session_config *config)
+{
+    session_config_release(&s->config);
+    s->config = *config;
+    s->attempts = 0;
+    s->need = false;
+    keep(s);
+    watch_expiry(s);
+}
+
+int session_connect(struct session *s, struct json_object *json, bool *already,
+                    struct tp_error *err)
+{
+    struct session_config config;
+    int rc = session_config_parse(&config, json, err);
+
+    if (rc < 0)
+        return rc;
+    *already = s->config.json && s->state != SESSION_REFUSED;
+    if (*already && !session_config_same(&s->config, &config)) {
+        session_config_release(&config);
+        return tp_error_set(err, -EBUSY,
+                            "%s already has a session with namespace %s of "
+                            "context %s; `tp quit` ends it",
+                            s->config.name, s->config.namespace,
+                            s->config.context);
+    }
+    if (s->config.json && !session_config_same(&s->config, &config))
+        session_disconnect(s);
+    if (!s->config.json) {
+        make_name(s->name);
+        s->reconnects = 0;
+        s->was_connected = false;
+    }
+    begin(s, &config);
+    if (s->state == SESSION_IDLE)
+        session_dial(s);
+    else
+        dial_now(s);
+    return 0;
+}
+
+void session_resume(struct session *s)
+{
+    cleanup_json struct json_object *json = memstate_load(s->env.state_fd);
+    struct tp_error err = {0};
+    bool already;
+
+    if (!json)
+        return;
+    log_info("resuming the session of an earlier tp-daemon");
+    if (session_connect(s, json, &already, &err) < 0)
+        log_warn("the session cannot be resumed: %s", err.text);
+}
+
+static void stop(struct session *s, bool keep_state)
+{
+    uv_timer_stop(s->retry);
+    uv_timer_stop(s->ask);
+    session_drop_links(s);
+    if (!keep_state)
+        session_unapply(s);
+    session_forget_cluster(s);
+    session_config_release(&s->config);
+    s->need = s->was_connected = false;
+}
+
+void session_disconnect(struct session *s)
+{
+    struct tp_error err = {0};
+
+    if (s->state == SESSION_IDLE)
+        return;
+    stop(s, false);
+    if (memstate_save(s->env.state_fd, NULL, &err) < 0)
+        log_warn("%s", err.text);
+    session_enter(s, SESSION_IDLE, NULL, NULL);
+}
+
+void session_destroy(struct session *s, bool keep_state)
+{
+    struct tp_error err = {0};
+
+    if (!s)
+        return;
+    stop(s, keep_state);
+    if (!keep_state && memstate_save(s->env.state_fd, NULL, &err) < 0)
+        log_warn("%s", err.text);
+    destroy_timer(s->retry);
+    destroy_timer(s->ask);
+    free(s);
+}

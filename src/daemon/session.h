@@ -1,0 +1,73 @@
+/*
+ * session.h - the session with the cluster
+ *
+ * One session at a time. It keeps a link alive (backoff, a new one before the
+ * old one ends), applies what the manager says about the cluster to DNS, data
+ * path and resolv.conf, and knows the truth about all of it.
+ */
+#ifndef TP_DAEMON_SESSION_H
+#define TP_DAEMON_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/error.h"
+#include "daemon/session_state.h"
+
+struct datapath;
+struct dns;
+struct json_object;
+struct resolvconf;
+struct session;
+
+/* What a session works with; all borrowed, all may be absent (tests). */
+struct session_env {
+    uv_loop_t *loop;
+    struct dns *dns;
+    struct datapath *datapath;
+    const struct resolvconf *resolv;
+    int state_fd; /* of memstate.h; -1: nothing is kept */
+    uint32_t mark;
+};
+
+struct session *session_create(const struct session_env *env);
+/* Ends the session as session_disconnect() does; with `keep` what it set up
+ * stays as it is, for the next tp-daemon. */
+void session_destroy(struct session *s, bool keep);
+
+/* Starts SESSION of doc/control.md. 0 (then *already says that it ran), -EBUSY
+ * if another one runs, -EINVAL; err filled. */
+int session_connect(struct session *s, struct json_object *json, bool *already,
+                    struct tp_error *err);
+/* Starts what an earlier tp-daemon kept, if there is anything. */
+void session_resume(struct session *s);
+void session_disconnect(struct session *s);
+
+enum session_state session_state(const struct session *s);
+/* The last error: its code and text, "" if there is none. */
+const char *session_error_code(const struct session *s);
+const char *session_error_text(const struct session *s);
+/* The status object; the caller owns it. */
+struct json_object *session_status(const struct session *s);
+
+/* Told of each change with a line for a person, until removed. */
+struct session_watcher {
+    struct session_watcher *prev, *next;
+    void (*changed_cb)(void *arg, const char *progress);
+    void *arg;
+};
+void session_add_watcher(struct session *s, struct session_watcher *w);
+void session_remove_watcher(struct session *s, struct session_watcher *w);
+
+/* The exec helper: need_cb is called when fresh credentials are wanted, at most
+ * once in 5 s. NULL: it is gone. */
+void session_set_helper(struct session *s, void (*need_cb)(void *arg),
+                        void *arg);
+/* What the helper sent. */
+int session_set_credentials(struct session *s, struct json_object *credentials,
+                            struct tp_error *err);
+void session_helper_failed(struct session *s, const char *why);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * session_internal.h - the parts of a session
+ *
+ *   session.c             life, states, credentials
+ *   session_links.c       links: making, losing, replacing
+ *   session_apply.c       what the manager said, to DNS, data path, resolv.conf
+ *   session_status.c      the status object
+ */
+#ifndef TP_DAEMON_SESSION_INTERNAL_H
+#define TP_DAEMON_SESSION_INTERNAL_H
+
+#include "daemon/cluster_info.h"
+#include "daemon/link.h"
+#include "daemon/session.h"
+#include "daemon/session_config.h"
+
+#define SESSION_NAME_LEN 32
+
+/* A link and its session: what the link's callbacks get. */
+struct session_link {
+    struct session *s;
+    struct link *link;
+};
+
+struct session {
+    struct session_env env;
+    enum session_state state;
+    int64_t since; /* EPOCH of the state */
+    char error[512], code[24];
+
+    struct session_config config; /* json NULL: no session */
+    char name[SESSION_NAME_LEN + 1];
+
+    struct session_link *current; /* carries the traffic; NULL: none */
+    struct session_link *next;    /* is being made */
+    struct session_link *old;     /* still has conversations */
+    bool websocket;               /* worked the last time */
+    bool was_connected;           /* since `connect` */
+    unsigned attempts, reconnects;
+    int64_t link_since;  /* EPOCH */
+    uint64_t trouble_ms; /* loop time of the first failure since connected */
+    uint64_t retry_ms;   /* loop time of the next attempt */
+    uv_timer_t *retry;
+
+    struct cluster_info info;
+    bool applied; /* info is in force */
+    struct json_object *info_json, *manager;
+    char *user;
+
+    void (*need_cb)(void *arg);
+    void *need_arg;
+    bool need; /* credentials are wanted */
+    uint64_t asked_ms;
+    uv_timer_t *ask;
+
+    struct session_watcher *watchers;
+};
+
+/* session.c: the only place where the state changes. `error` and `code` NULL:
+ * no error. */
+void session_enter(struct session *s, enum session_state state,
+                   const char *code, const char *error);
+void session_notify(struct session *s);
+void session_need_credentials(struct session *s);
+
+/* session_links.c */
+void session_dial(struct session *s);
+void session_drop_links(struct session *s);
+void session_retry_cb(uv_timer_t *timer);
+
+/* session_apply.c */
+int session_apply(struct session *s, struct json_object *info,
+                  struct tp_error *err);
+/* Puts everything back as it was without a cluster. */
+void session_unapply(struct session *s);
+void session_forget_cluster(struct session *s);
+void session_use_tunnel(struct session *s, struct tunnel *t);
+
+#endif

@@ -1,0 +1,111 @@
+#include <string.h>
+
+#include "base/json.h"
+#include "config.h"
+#include "daemon/datapath.h"
+#include "daemon/resolvconf.h"
+#include "daemon/session_internal.h"
+
+static void put_int(struct json_object *obj, const char *key, int64_t value)
+{
+    json_object_object_add(obj, key, json_object_new_int64(value));
+}
+
+static void put_object(struct json_object *obj, const char *key,
+                       struct json_object *value)
+{
+    if (value)
+        json_object_object_add(obj, key, json_object_get(value));
+}
+
+static void put_link(const struct session *s, struct json_object *status)
+{
+    struct json_object *link = json_object_new_object();
+    struct tunnel_stats stats;
+
+    json_object_object_add(status, "link", link);
+    tunnel_get_stats(link_tunnel(s->current->link), &stats);
+    json_put_str(link, "kind", "aggregated");
+    json_put_str(link, "framing", s->websocket ? "websocket" : "raw");
+    if (stats.rtt_us >= 0)
+        put_int(link, "rttUs", stats.rtt_us);
+    put_int(link, "since", s->link_since);
+    put_int(link, "reconnects", s->reconnects);
+}
+
+static void put_dns(const struct session *s, struct json_object *status)
+{
+    struct json_object *dns = json_object_new_object();
+    struct json_object *search = json_object_new_array();
+    const char *domain = s->info.domain;
+    char text[SOCKADDR_TEXT], name[512];
+
+    json_object_object_add(status, "dns", dns);
+    json_put_str(dns, "address", sockaddr_format_ip(&s->info.dns, text));
+    json_put_str(dns, "domain", domain);
+    json_object_object_add(dns, "search", search);
+    snprintf(name, sizeof(name), "%s.svc.%s", s->config.namespace, domain);
+    json_object_array_add(search, json_object_new_string(name));
+    snprintf(name, sizeof(name), "svc.%s", domain);
+    json_object_array_add(search, json_object_new_string(name));
+    json_object_array_add(search, json_object_new_string(domain));
+}
+
+static void put_datapath(const struct session *s, struct json_object *status)
+{
+    struct json_object *streams = json_object_new_object();
+    struct json_object *bytes = json_object_new_object();
+    struct datapath_stats stats = {0};
+
+    datapath_get_stats(s->env.datapath, &stats);
+    json_put_str(status, "hold", stats.hold);
+    json_put_str(status, "redirect", "tproxy");
+    put_int(streams, "tcp", stats.tcp);
+    put_int(streams, "udp", stats.udp);
+    put_int(streams, "opened", (int64_t)stats.opened);
+    put_int(streams, "refused", (int64_t)stats.refused);
+    json_object_object_add(status, "streams", streams);
+    put_int(bytes, "in", (int64_t)stats.bytes_in);
+    put_int(bytes, "out", (int64_t)stats.bytes_out);
+    json_object_object_add(status, "bytes", bytes);
+}
+
+static void put_session(const struct session *s, struct json_object *status)
+{
+    const struct session_config *c = &s->config;
+
+    json_put_str(status, "name", c->name);
+    json_put_str(status, "context", c->context);
+    json_put_str(status, "namespace", c->namespace);
+    json_put_str(status, "managerNamespace", c->manager_namespace);
+    json_put_str(status, "server", c->url);
+    json_put_str(status, "user", s->user && *s->user ? s->user : NULL);
+}
+
+struct json_object *session_status(const struct session *s)
+{
+    struct json_object *status = json_object_new_object();
+    uint64_t now = uv_now(s->env.loop);
+
+    json_put_str(status, "state", session_state_name(s->state));
+    put_int(status, "since", s->since);
+    json_put_str(status, "error", *s->error ? s->error : NULL);
+    json_put_str(status, "code", *s->code ? s->code : NULL);
+    if (s->state == SESSION_WAITING)
+        put_int(status, "retryIn",
+                s->retry_ms > now ? (int64_t)(s->retry_ms - now + 999) / 1000
+                                  : 0);
+    json_put_str(status, "version", VERSION);
+    if (s->config.json)
+        put_session(s, status);
+    if (s->current)
+        put_link(s, status);
+    put_object(status, "manager", s->manager);
+    put_object(status, "subnets", s->info.subnets);
+    if (s->info.domain)
+        put_dns(s, status);
+    if (s->env.datapath)
+        put_datapath(s, status);
+    put_object(status, "clientConfig", s->info.client_config);
+    return status;
+}
