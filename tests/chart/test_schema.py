@@ -29,7 +29,7 @@ WRONG = [
     ("logLevel=warning", "/logLevel"),
     ("link.rate=200M", "/link/rate"),
     ("link.rate=-1", "/link/rate"),
-    ("link.agregated=true", "agregated"),
+    ("link.aggregate=true", "aggregate"),
     ("link.aggregated=yes please", "/link/aggregated"),
     ("frontProxy.allowAnyName=1", "/frontProxy/allowAnyName"),
     ("dial.scope=everything", "/dial/scope"),
@@ -59,8 +59,8 @@ WRONG = [
     ("podSecurityContext.seccompProfile.type=Unconfined", "/seccompProfile"),
     ("resources.limits.memory=lots", "/resources/limits/memory"),
     ("resources.limit.memory=1Gi", "limit"),
-    ("tolerations[0].effekt=x", "effekt"),
-    ("affinity.nodeAffinitty=x", "nodeAffinitty"),
+    ("tolerations[0].effects=x", "effects"),
+    ("affinity.nodesAffinity=x", "nodesAffinity"),
     ("terminationGracePeriodSeconds=1", "/terminationGracePeriodSeconds"),
 ]
 
