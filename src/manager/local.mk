@@ -1,0 +1,40 @@
+# All but main(), so that tests can link it.
+noinst_LIBRARIES += libtp-manager.a
+libtp_manager_a_SOURCES = \
+	src/manager/api.c src/manager/api.h \
+	src/manager/audit.c src/manager/audit.h \
+	src/manager/authorize.c src/manager/authorize.h \
+	src/manager/bucket.h \
+	src/manager/certificate.c src/manager/certificate.h \
+	src/manager/cluster.c src/manager/cluster.h \
+	src/manager/credentials.c src/manager/credentials.h \
+	src/manager/discovery.c src/manager/discovery.h \
+	src/manager/farewell.c \
+	src/manager/files.c src/manager/files.h \
+	src/manager/frontproxy.c src/manager/frontproxy.h \
+	src/manager/gate.c src/manager/gate.h \
+	src/manager/gate_path.c \
+	src/manager/health.c \
+	src/manager/identity.c src/manager/identity.h \
+	src/manager/info.c src/manager/info.h \
+	src/manager/link.c \
+	src/manager/link_dial.c \
+	src/manager/link_events.c \
+	src/manager/link_internal.h \
+	src/manager/links.c src/manager/links.h \
+	src/manager/manager.c src/manager/manager.h \
+	src/manager/manager_internal.h \
+	src/manager/metrics.c src/manager/metrics.h \
+	src/manager/options.c src/manager/options.h \
+	src/manager/policy.c src/manager/policy.h \
+	src/manager/refresh.c \
+	src/manager/resolvconf.c \
+	src/manager/review.c src/manager/review.h \
+	src/manager/server.c src/manager/server.h \
+	src/manager/snapshot.c src/manager/snapshot.h \
+	src/manager/subnets.c src/manager/subnets.h
+MANAGER_LIBS = libtp-manager.a libtp-kube.a $(TUNNEL_LIBS) $(CURL_LIBS)
+
+bin_PROGRAMS += tp-manager
+tp_manager_SOURCES = src/manager/main.c
+tp_manager_LDADD = $(MANAGER_LIBS)

@@ -1,0 +1,311 @@
+#include "manager/gate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "manager/audit.h"
+#include "manager/authorize.h"
+#include "manager/discovery.h"
+#include "manager/frontproxy.h"
+#include "manager/links.h"
+#include "manager/metrics.h"
+#include "net/websocket.h"
+
+#define JSON_TYPE   "application/json"
+#define SUBPROTOCOL "v1.link.tp.internal"
+#define NOISE_PER_S 5
+#define NOISE_BURST 50
+
+/* A link on its way from the request to the upgrade. */
+struct opening {
+    struct gate *gate;
+    struct server_request *req;
+    struct identity who;
+    struct gate_path path;
+    bool websocket;
+};
+
+static void respond_status(struct server_request *req, int code,
+                           const char *reason, const char *message)
+{
+    cleanup_json struct json_object *obj =
+        discovery_status(code, reason, message);
+
+    server_respond(req, code, JSON_TYPE, NULL,
+                   json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN));
+}
+
+/* ---- the upgrade -----------------------------------------------------------
+ */
+
+static void opening_free(struct opening *o)
+{
+    identity_release(&o->who);
+    free(o);
+}
+
+static void audit_refusal(const struct opening *o, const char *reason)
+{
+    o->gate->metrics->refused++;
+    audit_write(&(struct audit_event){
+        .event = "link",
+        .who = &o->who,
+        .verb = "open",
+        .ns = o->path.ns,
+        .name = o->path.name,
+        .allowed = false,
+        .reason = reason,
+    });
+}
+
+static void refuse(struct opening *o, int code, const char *reason,
+                   const char *message)
+{
+    audit_refusal(o, message);
+    respond_status(o->req, code, reason, message);
+    opening_free(o);
+}
+
+static void upgraded_cb(void *arg, struct stream *stream)
+{
+    struct opening *o = arg;
+
+    if (stream && o->websocket)
+        stream = websocket_create(stream, false);
+    if (stream)
+        links_open(o->gate->links, &o->who, o->path.ns, o->path.name, stream);
+    opening_free(o);
+}
+
+/* False if the request is no upgrade that is known. Writes the answer's lines.
+ */
+static bool upgrade_headers(const struct http1_head *head, bool *websocket,
+                            char *out, size_t size)
+{
+    const char *upgrade = http1_get(head, "Upgrade");
+    const char *key = http1_get(head, "Sec-WebSocket-Key");
+    const char *version = http1_get(head, "Sec-WebSocket-Version");
+    char accept[29];
+
+    if (!upgrade || !http1_has_token(head, "Connection", "upgrade"))
+        return false;
+    *websocket = !strcasecmp(upgrade, "websocket");
+    if (!*websocket) {
+        snprintf(out, size, "Upgrade: tp/1\r\n");
+        return !strcmp(upgrade, "tp/1") && !strcmp(head->method, "POST");
+    }
+    if (strcmp(head->method, "GET") != 0 || !key || strlen(key) != 24 ||
+        !version || strcmp(version, "13") != 0 ||
+        !http1_has_token(head, "Sec-WebSocket-Protocol", SUBPROTOCOL))
+        return false;
+    websocket_make_accept(key, accept);
+    snprintf(out, size,
+             "Upgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n"
+             "Sec-WebSocket-Protocol: " SUBPROTOCOL "\r\n",
+             accept);
+    return true;
+}
+
+static void upgrade(struct opening *o)
+{
+    char headers[256];
+
+    switch (links_check(o->gate->links, &o->who, o->path.name)) {
+    case LINKS_OK:
+        break;
+    case LINKS_FOREIGN: /* as if it did not exist: SECURITY 8 */
+        refuse(o, 404, "NotFound", "no such connection");
+        return;
+    case LINKS_TOO_MANY:
+        refuse(o, 429, "TooManyRequests",
+               "too many connections of this user; end one by tp quit");
+        return;
+    case LINKS_DRAINING:
+        refuse(o, 503, "ServiceUnavailable", "this tp-manager is stopping");
+        return;
+    }
+    if (!upgrade_headers(server_request_head(o->req), &o->websocket, headers,
+                         sizeof(headers)))
+        refuse(o, 400, "BadRequest", "no upgrade");
+    else
+        server_upgrade(o->req, headers, upgraded_cb, o);
+}
+
+static void authorized_cb(void *arg, int status)
+{
+    struct opening *o = arg;
+    char message[512];
+
+    if (status == 0) {
+        upgrade(o);
+        return;
+    }
+    if (status != -EACCES) {
+        refuse(o, 503, "ServiceUnavailable",
+               "the API server could not say whether this is allowed");
+        return;
+    }
+    snprintf(message, sizeof(message),
+             "user \"%.200s\" cannot create resource \"connections\" in API "
+             "group \"" API_GROUP "\" in the namespace \"%s\" (bind the "
+             "ClusterRole tp-user)",
+             o->who.user, o->path.ns);
+    refuse(o, 403, "Forbidden", message);
+}
+
+static void open_link(struct gate *g, struct server_request *req,
+                      struct identity *who, const struct gate_path *path)
+{
+    struct opening *o;
+    bool websocket;
+    char headers[256];
+
+    if (!upgrade_headers(server_request_head(req), &websocket, headers,
+                         sizeof(headers))) {
+        respond_status(req, 400, "BadRequest",
+                       "an upgrade is needed: POST with Upgrade: tp/1, or GET "
+                       "with WebSocket protocol " SUBPROTOCOL);
+        return;
+    }
+    o = calloc(1, sizeof(*o));
+    if (!o) {
+        respond_status(req, 503, "ServiceUnavailable", "out of memory");
+        return;
+    }
+    o->gate = g;
+    o->req = req;
+    o->path = *path;
+    o->who = *who;
+    memset(who, 0, sizeof(*who)); /* given away */
+    if (!authorize_start(g->api, g->metrics, &o->who, o->path.ns, authorized_cb,
+                         o))
+        refuse(o, 503, "ServiceUnavailable", "out of memory");
+}
+
+/* ---- other requests
+ * ---------------------------------------------------------- */
+
+static void respond_connection(const struct gate *g, struct server_request *req,
+                               const struct identity *who,
+                               const struct gate_path *path)
+{
+    cleanup_json struct json_object *obj = NULL, *meta = NULL;
+
+    if (!links_is_open(g->links, who, path->ns, path->name)) {
+        respond_status(req, 404, "NotFound", "no such connection");
+        return;
+    }
+    obj = json_object_new_object();
+    meta = json_object_new_object();
+    json_put_str(meta, "name", path->name);
+    json_put_str(meta, "namespace", path->ns);
+    json_put_str(obj, "kind", "Connection");
+    json_put_str(obj, "apiVersion", API_GROUP "/" API_VERSION);
+    json_object_object_add(obj, "metadata", json_object_get(meta));
+    server_respond(req, 200, JSON_TYPE, NULL,
+                   json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN));
+}
+
+static void route(struct gate *g, struct server_request *req,
+                  struct identity *who, const char *path)
+{
+    const char *method = server_request_head(req)->method;
+    const char *document = discovery_document(path);
+    bool get = !strcmp(method, "GET") || !strcmp(method, "HEAD");
+    struct gate_path target;
+    struct tp_error err = {0};
+    int rc;
+
+    if (document && get) {
+        server_respond(req, 200, JSON_TYPE, NULL, document);
+        return;
+    }
+    rc = gate_parse_path(&target, path, &err);
+    if (rc == -EINVAL)
+        respond_status(req, 400, "BadRequest", err.text);
+    else if (rc < 0 && !document)
+        respond_status(req, 404, "NotFound", "no such resource");
+    else if (rc == 0 && target.portforward)
+        open_link(g, req, who, &target);
+    else if (rc == 0 && target.name[0] && get)
+        respond_connection(g, req, who, &target);
+    else
+        respond_status(req, 405, "MethodNotAllowed",
+                       "connections are opened through the subresource "
+                       "portforward");
+}
+
+/* ---- who asks
+ * ------------------------------------------------------------------ */
+
+void gate_init(struct gate *g, uv_loop_t *loop)
+{
+    g->loop = loop;
+    bucket_init(&g->noise, NOISE_PER_S, NOISE_BURST, uv_now(loop));
+}
+
+static void refuse_caller(struct gate *g, struct server_request *req, int code,
+                          const char *reason, const char *message)
+{
+    g->metrics->refused++;
+    if (bucket_take(&g->noise, uv_now(g->loop))) {
+        audit_write(&(struct audit_event){
+            .event = "request",
+            .verb = server_request_head(req)->method,
+            .allowed = false,
+            .reason = message,
+            .suppressed = g->suppressed,
+        });
+        g->suppressed = 0;
+    } else {
+        g->suppressed++;
+    }
+    respond_status(req, code, reason, message);
+}
+
+/* True if the API server is on the other side. */
+static bool authenticate(struct gate *g, struct server_request *req)
+{
+    char name[256];
+
+    if (server_request_peer_name(req, name, sizeof(name)) < 0) {
+        refuse_caller(g, req, 401, "Unauthorized",
+                      "a front-proxy client certificate is needed");
+        return false;
+    }
+    if (!frontproxy_allows_name(g->frontproxy, name)) {
+        refuse_caller(g, req, 401, "Unauthorized",
+                      "the client certificate is not one of a front proxy");
+        return false;
+    }
+    server_request_trust(req);
+    return true;
+}
+
+void gate_request_cb(void *arg, struct server_request *req)
+{
+    struct gate *g = arg;
+    const struct http1_head *head = server_request_head(req);
+    cleanup_free char *path = strndup(head->target, strcspn(head->target, "?"));
+    struct identity who = {0};
+    struct tp_error err = {0};
+    int rc;
+
+    if (!authenticate(g, req))
+        return;
+    rc = identity_from_headers(&who, head, g->frontproxy, &err);
+    if (rc == -EBADMSG)
+        refuse_caller(g, req, 400, "BadRequest", err.text);
+    else if (rc == -EACCES)
+        refuse_caller(g, req, 401, "Unauthorized", err.text);
+    else if (rc < 0 || !path)
+        respond_status(req, 503, "ServiceUnavailable", "out of memory");
+    else
+        route(g, req, &who, path);
+    identity_release(&who);
+}

@@ -1,0 +1,131 @@
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "manager/info.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "manager/identity.h"
+
+static const char *const features[] = {"udp", "events"};
+
+void info_release(struct info *info)
+{
+    subnets_release(&info->service);
+    subnets_release(&info->pod);
+    subnets_release(&info->also);
+    cluster_dns_release(&info->dns);
+    json_object_put(info->client);
+    memset(info, 0, sizeof(*info));
+}
+
+struct json_object *info_to_json(const struct info *info, const char *ns,
+                                 const struct identity *who)
+{
+    struct json_object *obj = json_object_new_object();
+    struct json_object *subnets = json_object_new_object();
+    struct json_object *apiserver = json_object_new_array();
+
+    json_object_object_add(subnets, "service", subnets_to_json(&info->service));
+    json_object_object_add(subnets, "pod", subnets_to_json(&info->pod));
+    json_object_object_add(subnets, "also", subnets_to_json(&info->also));
+    if (info->apiserver[0])
+        json_object_array_add(apiserver,
+                              json_object_new_string(info->apiserver));
+    json_put_str(obj, "cluster", info->cluster_uid);
+    json_put_str(obj, "namespace", ns);
+    json_put_str(obj, "user", who->user);
+    json_object_object_add(obj, "subnets", subnets);
+    json_object_object_add(obj, "dns", cluster_dns_to_json(&info->dns, ns));
+    json_object_object_add(obj, "client",
+                           info->client ? json_object_get(info->client)
+                                        : json_object_new_object());
+    json_object_object_add(obj, "apiserver", apiserver);
+    return obj;
+}
+
+static bool speaks(struct json_object *versions, int version)
+{
+    for (size_t i = 0; i < json_array_len(versions); i++) {
+        struct json_object *v = json_object_array_get_idx(versions, i);
+
+        if (json_object_is_type(v, json_type_int) &&
+            json_object_get_int64(v) == version)
+            return true;
+    }
+    return false;
+}
+
+static char *to_text(struct json_object *obj)
+{
+    return strdup(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN));
+}
+
+static int refuse(int status, const char *message, char **answer)
+{
+    cleanup_json struct json_object *obj = json_object_new_object();
+
+    json_put_str(obj, "error", message);
+    *answer = to_text(obj);
+    return status;
+}
+
+static int refuse_version(struct json_object *hello, char **answer)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text),
+             "no common protocol version: tp-manager %s speaks %d, the client "
+             "%.64s speaks %.200s",
+             PACKAGE_VERSION, PROTOCOL_VERSION,
+             json_get_str(hello, "version", "(unknown)"),
+             json_object_to_json_string(json_get(hello, "protocol")));
+    return refuse(409, text, answer);
+}
+
+/* What both sides name. */
+static struct json_object *common_features(struct json_object *theirs)
+{
+    struct json_object *both = json_object_new_array();
+
+    for (size_t f = 0; f < sizeof(features) / sizeof(*features); f++) {
+        for (size_t i = 0; i < json_array_len(theirs); i++) {
+            const char *name =
+                json_object_get_string(json_object_array_get_idx(theirs, i));
+
+            if (name && !strcmp(name, features[f])) {
+                json_object_array_add(both, json_object_new_string(name));
+                break;
+            }
+        }
+    }
+    return both;
+}
+
+int info_answer_hello(const struct info *info, const char *ns,
+                      const struct identity *who, const char *body, size_t len,
+                      char **answer)
+{
+    cleanup_json struct json_object *hello = NULL, *obj = NULL;
+    struct tp_error err = {0};
+
+    hello = json_parse_text(body, len, &err);
+    if (!hello || !json_object_is_type(hello, json_type_object))
+        return refuse(400, hello ? "hello is no object" : err.text, answer);
+    if (!speaks(json_get_array(hello, "protocol"), PROTOCOL_VERSION))
+        return refuse_version(hello, answer);
+    obj = json_object_new_object();
+    json_object_object_add(obj, "protocol",
+                           json_object_new_int(PROTOCOL_VERSION));
+    json_put_str(obj, "version", PACKAGE_VERSION);
+    json_object_object_add(obj, "features",
+                           common_features(json_get_array(hello, "features")));
+    json_object_object_add(obj, "info", info_to_json(info, ns, who));
+    *answer = to_text(obj);
+    return 200;
+}

@@ -1,0 +1,94 @@
+/* tp-manager: the cluster's end of links; see README.md in this directory. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "manager/manager.h"
+#include "manager/options.h"
+
+static void signal_cb(uv_signal_t *handle, int signum)
+{
+    (void)signum;
+    manager_drain(handle->data);
+}
+
+/* Each stream is a descriptor. Memory: few arenas, and what is free goes back
+ * soon; keys must not be in core files. */
+static void prepare_process(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int run(const struct options *options)
+{
+    static const int signals[] = {SIGTERM, SIGINT};
+    struct tp_error err = {0};
+    uv_signal_t handles[2];
+    struct manager *m;
+    uv_loop_t loop;
+
+    if (uv_loop_init(&loop) < 0)
+        return EXIT_FAILURE;
+    m = manager_create(&loop, options, &err);
+    if (!m) {
+        log_error("%s", err.text);
+        uv_loop_close(&loop);
+        return EXIT_FAILURE;
+    }
+    log_info("tp-manager %s in namespace %s", PACKAGE_VERSION, options->ns);
+    for (size_t i = 0; i < 2; i++) {
+        uv_signal_init(&loop, &handles[i]);
+        handles[i].data = m;
+        uv_signal_start(&handles[i], signal_cb, signals[i]);
+        uv_unref((uv_handle_t *)&handles[i]);
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    for (size_t i = 0; i < 2; i++)
+        uv_close((uv_handle_t *)&handles[i], NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    manager_destroy(m);
+    uv_loop_close(&loop);
+    log_info("stopped");
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct tp_error err = {0};
+    struct options options;
+    int status = EXIT_SUCCESS;
+
+    prepare_process();
+    if (options_parse(&options, argc, argv, &err) < 0) {
+        log_error("%s", err.text);
+        status = 2;
+    } else if (options.show_help) {
+        options_print_help(stdout);
+    } else if (options.show_version) {
+        printf("tp-manager %s\n", PACKAGE_VERSION);
+    } else {
+        log_set_level(options.log_level);
+        status = run(&options);
+    }
+    options_release(&options);
+    return status;
+}

@@ -1,0 +1,146 @@
+#include "manager/manager.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "manager/api.h"
+#include "manager/manager_internal.h"
+#include "manager/options.h"
+#include "manager/server.h"
+#include "manager/snapshot.h"
+
+/* Links have so long to go elsewhere; and so long the API is served at least,
+ * until the API server knows that this replica is gone. */
+#define DRAIN_MS     10000
+#define DRAIN_MIN_MS 3000
+#define DRAIN_POLL   200
+
+static void stop(struct manager *m)
+{
+    if (m->stopped)
+        return;
+    m->stopped = true;
+    server_close(m->server);
+    server_close(m->health);
+    if (m->links)
+        links_close(m->links);
+    uv_close((uv_handle_t *)&m->refresh_timer, NULL);
+    uv_close((uv_handle_t *)&m->namespace_timer, NULL);
+    uv_close((uv_handle_t *)&m->drain_timer, NULL);
+    api_close(m->api);
+}
+
+static void drain_cb(uv_timer_t *timer)
+{
+    struct manager *m = timer->data;
+    uint64_t since = uv_now(m->loop) - m->drain_started;
+
+    if (since >= DRAIN_MS ||
+        (since >= DRAIN_MIN_MS && links_count(m->links) == 0))
+        stop(m);
+}
+
+void manager_drain(struct manager *m)
+{
+    if (m->draining) {
+        stop(m);
+        return;
+    }
+    log_info("stopping: %zu links are asked to go", links_count(m->links));
+    m->draining = true;
+    m->drain_started = uv_now(m->loop);
+    links_drain(m->links);
+    farewell_start(m); /* looks at once */
+    uv_timer_start(&m->drain_timer, drain_cb, DRAIN_POLL, DRAIN_POLL);
+}
+
+static void init_timers(struct manager *m)
+{
+    uv_timer_t *timers[] = {&m->refresh_timer, &m->namespace_timer,
+                            &m->drain_timer};
+
+    for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++) {
+        uv_timer_init(m->loop, timers[i]);
+        timers[i]->data = m;
+    }
+}
+
+static int create_parts(struct manager *m, struct tp_error *err)
+{
+    struct links_env env = {
+        .loop = m->loop,
+        .metrics = &m->metrics,
+        .policy = &m->policy,
+        .info = &m->info,
+        .rate = m->options->link_rate,
+        .max_user = m->options->link_max,
+    };
+
+    m->api = env.api = api_create(m->loop, &m->endpoint);
+    m->snapshot = calloc(1, sizeof(*m->snapshot));
+    if (m->api)
+        m->links = links_create(&env);
+    if (!m->links || !m->snapshot)
+        return tp_error_errno(err, -ENOMEM, "tp-manager");
+    m->gate = (struct gate){
+        .api = m->api,
+        .links = m->links,
+        .metrics = &m->metrics,
+        .frontproxy = &m->frontproxy,
+    };
+    gate_init(&m->gate, m->loop);
+    return 0;
+}
+
+static int start(struct manager *m, struct tp_error *err)
+{
+    int rc = kube_endpoint_in_cluster(&m->endpoint, err);
+
+    if (rc == 0)
+        rc = refresh_files(m, err);
+    if (rc == 0)
+        rc = create_parts(m, err);
+    if (rc < 0)
+        return rc;
+    m->server = server_create(m->loop, &m->options->listen, true,
+                              gate_request_cb, &m->gate, err);
+    if (!m->server)
+        return err->code;
+    rc = health_start(m, err);
+    if (rc < 0)
+        return rc;
+    refresh_start(m);
+    farewell_start(m);
+    return 0;
+}
+
+struct manager *manager_create(uv_loop_t *loop, const struct options *options,
+                               struct tp_error *err)
+{
+    struct manager *m = calloc(1, sizeof(*m));
+
+    if (!m) {
+        tp_error_errno(err, -ENOMEM, "tp-manager");
+        return NULL;
+    }
+    m->loop = loop;
+    m->options = options;
+    init_timers(m);
+    if (start(m, err) == 0)
+        return m;
+    stop(m);
+    uv_run(loop, UV_RUN_DEFAULT);
+    manager_destroy(m);
+    return NULL;
+}
+
+void manager_destroy(struct manager *m)
+{
+    if (!m)
+        return;
+    links_destroy(m->links);
+    refresh_release(m);
+    kube_endpoint_release(&m->endpoint);
+    free(m);
+}
