@@ -25,3 +25,8 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/session_links.c \
 	src/daemon/session_state.c src/daemon/session_state.h \
 	src/daemon/session_status.c
+DAEMON_LIBS = libtp-daemon.a $(TUNNEL_LIBS) $(DATAPATH_LIBS)
+
+bin_PROGRAMS += tp-daemon
+tp_daemon_SOURCES = src/daemon/main.c src/daemon/daemon.c src/daemon/daemon.h
+tp_daemon_LDADD = $(DAEMON_LIBS)
