@@ -84,6 +84,12 @@ static void judge_status(struct link_failure *f, int status,
     }
 }
 
+/* dial.h has one field for both; its text names a proxy that answered. */
+static bool from_proxy(const struct dial_result *result)
+{
+    return result->text && !strncmp(result->text, "proxy ", 6);
+}
+
 void link_failure_from_dial(struct link_failure *f,
                             const struct dial_result *result)
 {
@@ -91,12 +97,13 @@ void link_failure_from_dial(struct link_failure *f,
 
     memset(f, 0, sizeof(*f));
     read_message(message, sizeof(message), result->body);
-    if (result->http_status) {
+    if (result->http_status && !from_proxy(result)) {
         judge_status(f, result->http_status, message);
         return;
     }
     f->code = "unreachable";
-    f->try_websocket = result->status == -EPROTO || result->status == -EBADMSG;
+    f->try_websocket = !from_proxy(result) && (result->status == -EPROTO ||
+                                               result->status == -EBADMSG);
     snprintf(f->text, sizeof(f->text), "%s",
              result->text ? result->text : strerror(-result->status));
 }

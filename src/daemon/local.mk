@@ -30,3 +30,10 @@ DAEMON_LIBS = libtp-daemon.a $(TUNNEL_LIBS) $(DATAPATH_LIBS)
 bin_PROGRAMS += tp-daemon
 tp_daemon_SOURCES = src/daemon/main.c src/daemon/daemon.c src/daemon/daemon.h
 tp_daemon_LDADD = $(DAEMON_LIBS)
+
+if HAVE_CHECK
+check_PROGRAMS += check_session
+check_session_SOURCES = tests/unit/check_session.c
+check_session_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_session_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+endif
