@@ -141,8 +141,10 @@ static void ping_cb(uv_timer_t *timer)
 
 bool tunnel_count_reset(struct tunnel *t)
 {
-    uint64_t now = uv_hrtime();
-    uint64_t fresh = (now - t->reset_ns) / (1000000000U / RESET_RATE);
+    uint64_t now = uv_hrtime(), fresh = 0;
+
+    if (now > t->reset_ns)
+        fresh = (now - t->reset_ns) / (1000000000U / RESET_RATE);
 
     if (fresh > 0) {
         t->reset_tokens += fresh;

@@ -1,4 +1,4 @@
-/* Unit tests of src/tunnel: links, TCP streams, requests. */
+/* Unit tests of src/tunnel: links, streams, requests. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -6,50 +6,28 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tunnel/tunnel_internal.h"
 #include "tunnel_pair.h"
 
 static struct pair pair;
+static struct user users[1024], far_users[30000];
 
 static void setup(void)
 {
     memset(&pair, 0, sizeof(pair));
+    memset(users, 0, sizeof(users));
+    memset(far_users, 0, sizeof(far_users));
 }
 
-/* Turns of the loop until the condition holds. */
-#define RUN_UNTIL(condition)                                                   \
-    do {                                                                       \
-        for (int run_i_ = 0; !(condition); run_i_++) {                         \
-            ck_assert_msg(run_i_ < 60000, "never: %s", #condition);            \
-            pair_turn(&pair);                                                  \
-        }                                                                      \
-    } while (0)
-
-START_TEST(bytes_and_fin_pass_both_ways)
+/* A pair whose far end is made of far_users. */
+static void user_pair(void)
 {
-    union sockaddr_any addr;
-    int status, app, far, listener = tcp_listen(&addr);
-    char text[16];
-
+    pair.open_cb = user_serve;
+    pair.arg = far_users;
     pair_init(&pair);
-    app = pair_dial(&pair, &addr, &status);
-    RUN_UNTIL(status == 1);
-    far = accept(listener, NULL, NULL);
-    ck_assert_int_eq(write(app, "hello", 5), 5);
-    RUN_UNTIL(recv(far, text, 5, MSG_DONTWAIT | MSG_PEEK) == 5);
-    ck_assert_int_eq(read(far, text, sizeof(text)), 5);
-    ck_assert_int_eq(shutdown(app, SHUT_WR), 0);
-    RUN_UNTIL(recv(far, text, 1, MSG_DONTWAIT) == 0);
-    ck_assert_int_eq(write(far, "after the fin", 13), 13);
-    close(far);
-    RUN_UNTIL(recv(app, text, 13, MSG_DONTWAIT | MSG_PEEK) == 13);
-    ck_assert_int_eq(recv(app, text, 13, 0), 13);
-    RUN_UNTIL(recv(app, text, 1, MSG_DONTWAIT) == 0);
-    RUN_UNTIL(pair.relays == 0);
-    close(app);
-    close(listener);
-    pair_close(&pair);
 }
-END_TEST
+
+/* ---- refusals ----------------------------------------------------------- */
 
 static const int refusals[] = {-ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH,
                                -ETIMEDOUT,    -EACCES,       -EMFILE,
@@ -57,38 +35,794 @@ static const int refusals[] = {-ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH,
 
 START_TEST(refusal_travels_as_its_errno)
 {
-    union sockaddr_any addr;
-    int status, app;
-
-    ck_assert_int_eq(sockaddr_parse(&addr, "10.1.2.3", 80), 0);
-    pair_init(&pair);
     pair.refuse = refusals[_i];
-    app = pair_dial(&pair, &addr, &status);
-    RUN_UNTIL(status != 0);
-    ck_assert_int_eq(status, refusals[_i]);
-    close(app);
+    pair_init(&pair);
+    user_open(&users[0], &pair);
+    RUN_UNTIL(users[0].closed);
+    ck_assert_int_eq(users[0].opened, 1);
+    ck_assert_int_eq(users[0].open_status, refusals[_i]);
+    ck_assert_int_eq(users[0].status, refusals[_i]);
     pair_close(&pair);
 }
 END_TEST
 
-static void add_link_tests(TCase *tc)
+static int refuse_later(struct pair *p, struct tunnel_stream *s,
+                        const struct tunnel_open *open)
 {
-    tcase_add_test(tc, bytes_and_fin_pass_both_ways);
-    tcase_add_loop_test(tc, refusal_travels_as_its_errno, 0,
-                        sizeof(refusals) / sizeof(*refusals));
+    (void)open;
+    far_users[0].stream = s;
+    far_users[0].pair = p;
+    tunnel_stream_set_user(s, &user_ops, &far_users[0]);
+    return 0;
+}
+
+START_TEST(late_refusal_closes_both_users_once)
+{
+    pair.open_cb = refuse_later;
+    pair_init(&pair);
+    users[0].offer = 1 << 20; /* must not be pulled before the answer */
+    user_open(&users[0], &pair);
+    RUN_UNTIL(far_users[0].stream);
+    ck_assert_int_eq(tunnel_stream_answer(far_users[0].stream, -ETIMEDOUT), 0);
+    ck_assert_int_eq(tunnel_stream_answer(far_users[0].stream, 0), -EINVAL);
+    RUN_UNTIL(users[0].closed && far_users[0].closed);
+    ck_assert_int_eq(users[0].open_status, -ETIMEDOUT);
+    ck_assert_uint_eq(users[0].sent, 0);
+    pair_close(&pair);
+    ck_assert_int_eq(users[0].closed + far_users[0].closed, 2);
+}
+END_TEST
+
+START_TEST(types_and_errnos_are_inverse)
+{
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+        const struct tunnel_errno_row *row = tunnel_errno_by_error(refusals[i]);
+
+        ck_assert_int_eq(row->error, refusals[i]);
+        ck_assert_ptr_eq(tunnel_errno_by_type(row->type), row);
+    }
+    ck_assert_int_eq(tunnel_errno_by_error(-EXDEV)->error, -EIO);
+    ck_assert_int_eq(tunnel_errno_by_type("dns_error")->error, -EIO);
+}
+END_TEST
+
+/* ---- foreign heads ------------------------------------------------------- */
+
+/* Sends any head on the client's link and gives the status of the answer. */
+static int ask(nghttp2_nv *nv, size_t n)
+{
+    struct tunnel_stream *s = tstream_create(pair.client, TUNNEL_REQUEST);
+    int status;
+
+    ck_assert_ptr_nonnull(s);
+    s->opener = true;
+    s->phase = TUNNEL_ASKED;
+    s->out_eof = true;
+    s->id = nghttp2_submit_request(pair.client->h2, NULL, nv, n, NULL, s);
+    ck_assert_int_gt(s->id, 0);
+    tunnel_stream_set_user(s, &user_ops, &users[0]);
+    users[0].closed = 0;
+    tstream_ref(s);
+    tunnel_kick(pair.client);
+    RUN_UNTIL(users[0].closed);
+    status = s->http_status;
+    tstream_unref(s);
+    return status;
+}
+
+static int hello(struct pair *p, struct tunnel_stream *s,
+                 const struct tunnel_open *open)
+{
+    (void)p;
+    ck_assert_int_eq(open->kind, TUNNEL_REQUEST);
+    return tunnel_stream_respond(s, 200, "{}");
+}
+
+static int ask_get(const char *name, const char *value)
+{
+    nghttp2_nv nv[] = {head_nv(":method", "GET"), head_nv(":scheme", "http"),
+                       head_nv(":authority", "tp"), head_nv(":path", "/x"),
+                       head_nv(name, value)};
+
+    return ask(nv, 5);
+}
+
+START_TEST(front_proxy_headers_are_refused)
+{
+    pair.open_cb = hello;
+    pair_init(&pair);
+    ck_assert_int_eq(ask_get("x-remote-user", "root"), 400);
+    ck_assert_int_eq(ask_get("x-remote-extra-a", "b"), 400);
+    ck_assert_int_eq(ask_get("x-remove-user", "fine"), 200);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(head_of_more_than_16_kib_is_refused)
+{
+    static char value[17000];
+
+    pair.open_cb = hello;
+    pair_init(&pair);
+    memset(value, 'v', sizeof(value) - 1);
+    ck_assert_int_eq(ask_get("x", value), 400);
+    value[15000] = '\0';
+    ck_assert_int_eq(ask_get("x", value), 200);
+    pair_close(&pair);
+}
+END_TEST
+
+static int ask_connect(const char *authority)
+{
+    nghttp2_nv nv[] = {head_nv(":method", "CONNECT"),
+                       head_nv(":authority", authority)};
+
+    return ask(nv, 2);
+}
+
+static int ask_udp(const char *protocol, const char *path)
+{
+    nghttp2_nv nv[] = {head_nv(":method", "CONNECT"),
+                       head_nv(":protocol", protocol),
+                       head_nv(":scheme", "http"), head_nv(":authority", "tp"),
+                       head_nv(":path", path)};
+
+    return ask(nv, 5);
+}
+
+START_TEST(only_ip_literals_may_be_asked_for)
+{
+    static const char *const hosts[] = {
+        "web:80",     "10.0.0.1",  "10.0.0.1:0",  "10.0.0.1:99999",
+        "fd00::1:80", "[fd00::1]", "[10.0.0.1]:", "[fe80::1%lo]:80"};
+    static const char *const paths[] = {
+        "/",
+        "/.well-known/masque/udp/10.0.0.1/53",
+        "/.well-known/masque/udp/10.0.0.1/53/x",
+        "/.well-known/masque/udp/web/53/",
+        "/.well-known/masque/udp/10.0.0.1/0/",
+        "/.well-known/masque/udp/10.0.0.1/65536/",
+        "/.well-known/masque/udp/10.0.0.1/+53/",
+        "/.well-known/masque/udp/fd00%3/53/",
+        "/.well-known/masque/udp/10.0.0.1%00/53/",
+    };
+
+    pair.refuse = -EACCES; /* what is well-formed */
+    pair_init(&pair);
+    ck_assert_int_eq(ask_connect("10.0.0.1:80"), 403);
+    ck_assert_int_eq(ask_connect("[::ffff:10.0.0.1]:80"), 403);
+    ck_assert_str_eq(pair.opened_text, "10.0.0.1:80");
+    ck_assert_int_eq(
+        ask_udp("connect-udp", "/.well-known/masque/udp/fd00%3A%3A1/53/"), 403);
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++)
+        ck_assert_int_eq(ask_connect(hosts[i]), 400);
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+        ck_assert_int_eq(ask_udp("connect-udp", paths[i]), 400);
+    ck_assert_int_eq(
+        ask_udp("websocket", "/.well-known/masque/udp/10.0.0.1/53/"), 400);
+    pair_close(&pair);
+}
+END_TEST
+
+/* ---- requests ------------------------------------------------------------ */
+
+struct answer {
+    int calls, status;
+    size_t len;
+    char text[64];
+    int lines;
+};
+
+static void answer_cb(void *arg, int status, const char *body, size_t len)
+{
+    struct answer *a = arg;
+
+    a->calls++;
+    a->status = status;
+    a->len = len;
+    snprintf(a->text, sizeof(a->text), "%s", body);
+}
+
+static void line_cb(void *arg, const char *line, size_t len)
+{
+    struct answer *a = arg;
+
+    a->lines++;
+    ck_assert_uint_eq(strlen(line), len);
+    snprintf(a->text, sizeof(a->text), "%s", line);
+}
+
+static int answer_requests(struct pair *p, struct tunnel_stream *s,
+                           const struct tunnel_open *open)
+{
+    char text[64];
+
+    if (strcmp(open->path, "/echo") == 0)
+        return tunnel_stream_respond(s, 201, open->body);
+    if (strcmp(open->path, "/len") == 0) {
+        snprintf(text, sizeof(text), "%zu", open->body_len);
+        return tunnel_stream_respond(s, 200, text);
+    }
+    (void)p;
+    return tunnel_stream_respond(s, 404, NULL);
+}
+
+START_TEST(requests_are_answered)
+{
+    struct answer a = {0}, b = {0}, c = {0};
+
+    pair.open_cb = answer_requests;
+    pair_init(&pair);
+    ck_assert_int_eq(tunnel_request(pair.client, "POST", "/echo", "{\"a\":1}",
+                                    answer_cb, &a),
+                     0);
+    ck_assert_int_eq(
+        tunnel_request(pair.client, "GET", "/none", NULL, answer_cb, &b), 0);
+    ck_assert_int_eq(
+        tunnel_request(pair.client, "POST", "/len", "", answer_cb, &c), 0);
+    RUN_UNTIL(a.calls && b.calls && c.calls);
+    ck_assert_int_eq(a.status, 201);
+    ck_assert_str_eq(a.text, "{\"a\":1}");
+    ck_assert_int_eq(b.status, 404);
+    ck_assert_uint_eq(b.len, 0);
+    ck_assert_str_eq(c.text, "0");
+    pair_close(&pair);
+    ck_assert_int_eq(a.calls + b.calls + c.calls, 3);
+}
+END_TEST
+
+START_TEST(bodies_of_one_mib_and_not_more)
+{
+    static char body[TUNNEL_BODY_MAX + 2];
+    struct answer a = {0}, b = {0}, c = {0};
+
+    pair.open_cb = answer_requests;
+    pair_init(&pair);
+    memset(body, 'b', TUNNEL_BODY_MAX);
+    tunnel_request(pair.client, "POST", "/len", body, answer_cb, &a);
+    tunnel_request(pair.client, "POST", "/echo", body, answer_cb, &b);
+    RUN_UNTIL(a.calls && b.calls);
+    ck_assert_str_eq(a.text, "1048576");
+    ck_assert_int_eq(b.status, 201);
+    ck_assert_uint_eq(b.len, TUNNEL_BODY_MAX);
+    body[TUNNEL_BODY_MAX] = 'b';
+    tunnel_request(pair.client, "POST", "/len", body, answer_cb, &c);
+    RUN_UNTIL(c.calls);
+    ck_assert_int_eq(c.status, 400);
+    pair_close(&pair);
+}
+END_TEST
+
+/* A long answer: the parts that were released so far. */
+struct lines {
+    struct tunnel_stream *stream;
+    const char *parts[3];
+    int at, released, closed;
+};
+
+static ssize_t lines_pull_cb(void *arg, void *data, size_t len)
+{
+    struct lines *lines = arg;
+    const char *part = lines->parts[lines->at];
+
+    if (lines->at == lines->released)
+        return -EAGAIN;
+    lines->at++;
+    if (!part)
+        return 0;
+    ck_assert_uint_ge(len, strlen(part));
+    memcpy(data, part, strlen(part));
+    return (ssize_t)strlen(part);
+}
+
+static void lines_closed_cb(void *arg, int status)
+{
+    struct lines *lines = arg;
+
+    lines->closed++;
+    ck_assert_int_eq(status, 0);
+}
+
+static int answer_watch(struct pair *p, struct tunnel_stream *s,
+                        const struct tunnel_open *open)
+{
+    static struct tunnel_stream_ops ops;
+
+    ck_assert_str_eq(open->path, "/watch");
+    ops = user_ops;
+    ops.pull_cb = lines_pull_cb;
+    ops.closed_cb = lines_closed_cb;
+    ((struct lines *)p->arg)->stream = s;
+    tunnel_stream_set_user(s, &ops, p->arg);
+    return tunnel_stream_answer(s, 0);
+}
+
+START_TEST(watch_gives_whole_lines)
+{
+    struct lines lines = {.parts = {"{\"n\":1}\n{\"n\"", ":2}\n", NULL},
+                          .released = 1};
+    struct answer a = {0};
+
+    pair.open_cb = answer_watch;
+    pair.arg = &lines;
+    pair_init(&pair);
+    ck_assert_int_eq(
+        tunnel_watch(pair.client, "/watch", line_cb, answer_cb, &a), 0);
+    RUN_UNTIL(a.lines == 1);
+    ck_assert_str_eq(a.text, "{\"n\":1}");
+    lines.released = 2;
+    tunnel_stream_resume(lines.stream);
+    RUN_UNTIL(a.lines == 2);
+    ck_assert_str_eq(a.text, "{\"n\":2}");
+    ck_assert_int_eq(a.calls, 0);
+    lines.released = 3;
+    tunnel_stream_resume(lines.stream);
+    RUN_UNTIL(a.calls && lines.closed);
+    ck_assert_int_eq(a.status, 200);
+    pair_close(&pair);
+    ck_assert_int_eq(a.calls, 1);
+}
+END_TEST
+
+/* ---- bytes --------------------------------------------------------------- */
+
+START_TEST(both_directions_end_in_order)
+{
+    user_pair();
+    users[0].offer = 300000;
+    far_users[0].offer = 5000000;
+    user_open(&users[0], &pair);
+    RUN_UNTIL(users[0].closed && far_users[0].closed);
+    ck_assert_uint_eq(users[0].received, 5000000);
+    ck_assert_uint_eq(far_users[0].received, 300000);
+    ck_assert(!users[0].bad && !far_users[0].bad);
+    ck_assert_int_eq(users[0].eofs + far_users[0].eofs, 2);
+    ck_assert_int_eq(users[0].status | far_users[0].status, 0);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(slow_reader_gets_all_after_the_end)
+{
+    user_pair();
+    far_users[0].offer = 50000; /* within the window: all is sent at once */
+    users[0].stall = true;
+    user_open(&users[0], &pair);
+    RUN_UNTIL(far_users[0].eofs && pair.client->unread == 50000);
+    ck_assert_int_eq(users[0].eofs + users[0].closed, 0);
+    users[0].stall = false;
+    tunnel_stream_drain(users[0].stream);
+    ck_assert_uint_eq(users[0].received, 50000);
+    ck_assert_int_eq(users[0].eofs, 1);
+    RUN_UNTIL(users[0].closed);
+    ck_assert_int_eq(users[0].status, 0);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(five_hundred_stalled_readers_are_bounded_and_alone)
+{
+    unsigned n = 500;
+    uint64_t sent = 0;
+
+    user_pair();
+    for (unsigned i = 0; i < n; i++) {
+        users[i].stall = true;
+        far_users[i].offer = 16 << 20;
+        user_open(&users[i], &pair);
+    }
+    for (int i = 0; i < 300; i++)
+        pair_turn(&pair);
+    for (unsigned i = 0; i < n; i++)
+        sent += far_users[i].sent;
+    ck_assert_uint_ge(pair.client->unread, 1 << 20);
+    ck_assert_uint_le(pair.client->unread,
+                      n * TUNNEL_WINDOW_BASE + TUNNEL_BUDGET);
+    ck_assert_uint_eq(sent, pair.client->unread);
+    far_users[n].offer = 32 << 20; /* the 501st is not held up */
+    user_open(&users[n], &pair);
+    RUN_UNTIL(users[n].closed);
+    ck_assert_uint_eq(users[n].received, 32 << 20);
+    ck_assert(!users[n].bad);
+    for (unsigned i = 0; i < n; i++)
+        ck_assert_int_eq(users[i].closed, 0);
+    pair_close(&pair);
+    for (unsigned i = 0; i < n; i++)
+        ck_assert_int_eq(users[i].closed + far_users[i].closed, 2);
+}
+END_TEST
+
+START_TEST(windows_grow_within_the_budget_and_come_back)
+{
+    user_pair();
+    for (unsigned i = 0; i < 20; i++) {
+        far_users[i].offer = 64 << 20;
+        user_open(&users[i], &pair);
+    }
+    for (int i = 0; i < 300; i++) {
+        pair_turn(&pair);
+        ck_assert_uint_le(pair.client->granted, TUNNEL_BUDGET);
+    }
+    ck_assert_uint_ge(pair.client->granted, 10 * 192 * 1024);
+    for (unsigned i = 0; i < 20; i++)
+        if (users[i].stream)
+            tunnel_stream_reset(users[i].stream, -ECANCELED);
+    ck_assert_uint_eq(pair.client->granted, 0);
+    pair_close(&pair);
+}
+END_TEST
+
+/* ---- resets -------------------------------------------------------------- */
+
+START_TEST(reset_reaches_the_other_side)
+{
+    user_pair();
+    users[0].keep_open = far_users[0].keep_open = true;
+    user_open(&users[0], &pair);
+    RUN_UNTIL(users[0].opened);
+    tunnel_stream_reset(_i ? users[0].stream : far_users[0].stream,
+                        -ECONNRESET);
+    RUN_UNTIL(users[0].closed && far_users[0].closed);
+    ck_assert_int_eq(users[0].status, -ECONNRESET);
+    ck_assert_int_eq(far_users[0].status, -ECONNRESET);
+    pair_close(&pair);
+    ck_assert_int_eq(users[0].closed + far_users[0].closed, 2);
+}
+END_TEST
+
+START_TEST(twenty_thousand_resets_leave_the_others_alone)
+{
+    static struct user brief;
+
+    user_pair();
+    far_users[0].offer = 100 << 20;
+    users[0].keep_open = true;
+    user_open(&users[0], &pair);
+    RUN_UNTIL(users[0].opened);
+    for (int i = 0; i < 20000; i++) {
+        memset(&brief, 0, sizeof(brief));
+        brief.keep_open = true;
+        user_open(&brief, &pair);
+        pair_turn(&pair); /* so that it really goes out */
+        if (brief.stream)
+            tunnel_stream_reset(brief.stream, -ECANCELED);
+        ck_assert_int_eq(brief.closed, 1);
+    }
+    RUN_UNTIL(users[0].eofs);
+    ck_assert_uint_eq(users[0].received, 100 << 20);
+    ck_assert(!users[0].bad);
+    ck_assert_int_eq(pair.client_ended + pair.server_ended, 0);
+    RUN_UNTIL(pair.server->stats.streams == 1);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(endless_resets_end_the_link)
+{
+    pair_init(&pair);
+    pair.server->reset_tokens = 10; /* as if it had gone on for long */
+    pair.server->reset_ns = uv_hrtime() + 60000000000U;
+    pair.refuse = 0;
+    pair.open_cb = user_serve;
+    pair.arg = far_users;
+    for (unsigned i = 0; i < 50 && !pair.client_ended; i++) {
+        users[i].keep_open = far_users[i].keep_open = true;
+        user_open(&users[i], &pair);
+    }
+    RUN_UNTIL(users[49].opened);
+    for (unsigned i = 0; i < 50; i++)
+        if (users[i].stream)
+            tunnel_stream_reset(users[i].stream, -ECANCELED);
+    RUN_UNTIL(pair.server_ended && pair.client_ended);
+    ck_assert_int_eq(pair.server_status, -EPROTO);
+    pair_close(&pair);
+}
+END_TEST
+
+/* ---- the end of a link --------------------------------------------------- */
+
+START_TEST(cut_link_closes_every_stream_once)
+{
+    unsigned n = 100;
+
+    user_pair();
+    for (unsigned i = 0; i < n; i++) {
+        users[i].keep_open = true;
+        users[i].offer = far_users[i].offer = UINT64_MAX / 2;
+        user_open(&users[i], &pair);
+    }
+    RUN_UNTIL(users[n - 1].received > 100000);
+    user_open(&users[n], &pair); /* not answered yet */
+    shutdown(stream_fd(pair.server->io), SHUT_RDWR);
+    RUN_UNTIL(pair.client_ended && pair.server_ended);
+    for (unsigned i = 0; i <= n; i++) {
+        ck_assert_int_eq(users[i].closed, 1);
+        ck_assert_int_eq(users[i].status, -EPIPE);
+        ck_assert_int_eq(users[i].opened, 1);
+    }
+    ck_assert_int_eq(users[n].open_status, -EPIPE);
+    ck_assert_int_lt(pair.client_status, 0);
+    errno = 0;
+    ck_assert_ptr_null(
+        tunnel_open_tcp(pair.client, &(union sockaddr_any){0}, &user_ops, 0));
+    pair_close(&pair);
+    ck_assert_int_eq(pair.client_ended + pair.server_ended, 2);
+}
+END_TEST
+
+/* Which callback of which side destroys which side. */
+static struct {
+    enum user_event event;
+    bool far_side, other;
+    int left; /* this many calls later */
+    bool done;
+} plan;
+
+static void destroy_hook(struct user *u, enum user_event event)
+{
+    bool far_side = u >= far_users && u < far_users + 30000;
+    bool server = plan.far_side != plan.other;
+
+    if (plan.done || event != plan.event || far_side != plan.far_side ||
+        plan.left-- > 0)
+        return;
+    plan.done = true;
+    tunnel_destroy(server ? pair.server : pair.client);
+    if (server)
+        pair.server = NULL;
+    else
+        pair.client = NULL;
+}
+
+START_TEST(destroy_in_every_callback)
+{
+    memset(&plan, 0, sizeof(plan));
+    plan.event = (enum user_event)(_i % USER_EVENTS);
+    plan.far_side = _i / USER_EVENTS % 2;
+    plan.other = _i / USER_EVENTS / 2 % 2;
+    plan.left = _i / USER_EVENTS / 4;
+    if (plan.far_side && plan.event == USER_OPENED)
+        return; /* there is none */
+    user_pair();
+    for (unsigned i = 0; i < 10; i++) {
+        users[i].hook_cb = far_users[i].hook_cb = destroy_hook;
+        users[i].offer = far_users[i].offer = 200000;
+        user_open(&users[i], &pair);
+    }
+    RUN_UNTIL(plan.done);
+    pair_close(&pair);
+    for (unsigned i = 0; i < 10; i++) {
+        ck_assert_int_eq(users[i].closed, 1);
+        ck_assert_int_le(far_users[i].closed, 1);
+        ck_assert_ptr_null(far_users[i].stream);
+    }
+}
+END_TEST
+
+static void reset_hook(struct user *u, enum user_event event)
+{
+    if (event == plan.event && u->stream && event != USER_CLOSED) {
+        struct tunnel_stream *s = u->stream;
+
+        u->hook_cb = NULL;
+        tunnel_stream_reset(s, -ECANCELED);
+    }
+}
+
+START_TEST(reset_in_every_callback)
+{
+    memset(&plan, 0, sizeof(plan));
+    plan.event = (enum user_event)_i;
+    user_pair();
+    for (unsigned i = 0; i < 10; i++) {
+        users[i].hook_cb = far_users[i + (i & 1)].hook_cb = reset_hook;
+        users[i].offer = far_users[i].offer = 200000;
+        user_open(&users[i], &pair);
+    }
+    for (unsigned i = 0; i < 10; i++)
+        RUN_UNTIL(users[i].closed && !far_users[i].stream);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(drained_link_ends_after_its_streams)
+{
+    struct tunnel *t;
+
+    user_pair();
+    users[0].keep_open = true;
+    far_users[0].offer = 1000;
+    user_open(&users[0], &pair);
+    RUN_UNTIL(users[0].eofs);
+    t = _i ? pair.client : pair.server;
+    tunnel_drain(t);
+    for (int i = 0; i < 20; i++)
+        pair_turn(&pair);
+    ck_assert_int_eq(pair.client_ended + pair.server_ended, 0);
+    errno = 0;
+    ck_assert_ptr_null(
+        tunnel_open_tcp(pair.client, &(union sockaddr_any){0}, &user_ops, 0));
+    ck_assert_int_eq(errno, ESHUTDOWN);
+    users[0].keep_open = false;
+    tunnel_stream_resume(users[0].stream);
+    RUN_UNTIL(pair.client_ended && pair.server_ended);
+    ck_assert_int_eq(users[0].status, 0);
+    ck_assert_int_eq(pair.client_status, 0);
+    ck_assert_int_eq(pair.server_status, 0);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(exhausted_stream_ids_drain_the_link)
+{
+    user_pair();
+    nghttp2_session_set_next_stream_id(pair.client->h2, 0x7fffffff);
+    user_open(&users[0], &pair);
+    errno = 0;
+    ck_assert_ptr_null(tunnel_open_tcp(pair.client, &(union sockaddr_any){0},
+                                       &user_ops, &users[1]));
+    ck_assert_int_eq(errno, ESHUTDOWN);
+    ck_assert_int_eq(users[1].closed, 0);
+    RUN_UNTIL(users[0].closed && pair.client_ended);
+    ck_assert_int_eq(users[0].status, 0);
+    ck_assert_int_eq(pair.client_status, 0);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(streams_beyond_the_limit_are_emfile)
+{
+    pair.config.max_streams = 5;
+    user_pair();
+    users[0].keep_open = true;
+    user_open(&users[0], &pair);
+    RUN_UNTIL(users[0].opened);
+    for (unsigned i = 1; i < 5; i++) {
+        users[i].keep_open = true;
+        user_open(&users[i], &pair);
+    }
+    ck_assert_ptr_null(tunnel_open_tcp(pair.client, &(union sockaddr_any){0},
+                                       &user_ops, &users[5]));
+    ck_assert_int_eq(errno, EMFILE);
+    tunnel_stream_reset(users[0].stream, -ECANCELED);
+    user_open(&users[5], &pair);
+    RUN_UNTIL(users[5].opened);
+    ck_assert_int_eq(users[5].open_status, 0);
+    pair_close(&pair);
+}
+END_TEST
+
+/* A client whose peer is a plain socket of the test. */
+static int lonely_client(void)
+{
+    pair_init(&pair);
+    tunnel_destroy(pair.client);
+    tunnel_destroy(pair.server);
+    pair.server = NULL;
+    return pair_client(&pair);
+}
+
+START_TEST(silent_peer_is_timed_out)
+{
+    int fd;
+
+    pair.config.ping_ms = 20;
+    fd = lonely_client();
+    users[0].keep_open = true;
+    user_open(&users[0], &pair);
+    RUN_UNTIL(pair.client_ended);
+    ck_assert_int_eq(pair.client_status, -ETIMEDOUT);
+    ck_assert_int_eq(users[0].status, -EPIPE);
+    close(fd);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(pings_measure_the_round_trip)
+{
+    struct tunnel_stats stats;
+
+    pair.config.ping_ms = 10;
+    pair_init(&pair);
+    for (int i = 0; i < 100; i++)
+        pair_turn(&pair);
+    ck_assert_int_eq(pair.client_ended, 0);
+    tunnel_get_stats(pair.client, &stats);
+    ck_assert_int_ge(stats.rtt_us, 0);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(garbage_ends_the_link)
+{
+    static const char junk[] = "HTTP/1.1 400 Bad Request\r\n\r\nsorry, no "
+                               "HTTP/2 lives here, please go away now";
+    int fd = lonely_client();
+
+    ck_assert_int_eq(write(fd, junk, sizeof(junk)), sizeof(junk));
+    RUN_UNTIL(pair.client_ended);
+    ck_assert_int_eq(pair.client_status, -EPROTO);
+    close(fd);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(peer_that_does_not_read_is_not_buffered_for)
+{
+    int fd = lonely_client();
+
+    users[0].offer = UINT64_MAX / 2;
+    user_open(&users[0], &pair);
+    for (int i = 0; i < 50; i++)
+        pair_turn(&pair);
+    ck_assert_uint_le(buf_used(&pair.client->out), 65536);
+    ck_assert_uint_le(pair.client->pending_len, TUNNEL_FRAME_MAX + 9);
+    close(fd);
+    pair_close(&pair);
+}
+END_TEST
+
+#define COUNT(array) (int)(sizeof(array) / sizeof(*(array)))
+
+static TCase *request_tests(void)
+{
+    TCase *tc = tcase_create("requests");
+
+    tcase_add_loop_test(tc, refusal_travels_as_its_errno, 0, COUNT(refusals));
+    tcase_add_test(tc, late_refusal_closes_both_users_once);
+    tcase_add_test(tc, types_and_errnos_are_inverse);
+    tcase_add_test(tc, front_proxy_headers_are_refused);
+    tcase_add_test(tc, head_of_more_than_16_kib_is_refused);
+    tcase_add_test(tc, only_ip_literals_may_be_asked_for);
+    tcase_add_test(tc, requests_are_answered);
+    tcase_add_test(tc, bodies_of_one_mib_and_not_more);
+    tcase_add_test(tc, watch_gives_whole_lines);
+    return tc;
+}
+
+static TCase *stream_tests(void)
+{
+    TCase *tc = tcase_create("streams");
+
+    tcase_add_test(tc, both_directions_end_in_order);
+    tcase_add_test(tc, slow_reader_gets_all_after_the_end);
+    tcase_add_test(tc, five_hundred_stalled_readers_are_bounded_and_alone);
+    tcase_add_test(tc, windows_grow_within_the_budget_and_come_back);
+    tcase_add_loop_test(tc, reset_reaches_the_other_side, 0, 2);
+    tcase_add_test(tc, twenty_thousand_resets_leave_the_others_alone);
+    tcase_add_test(tc, endless_resets_end_the_link);
+    return tc;
+}
+
+static TCase *link_tests(void)
+{
+    TCase *tc = tcase_create("link");
+
+    tcase_add_test(tc, cut_link_closes_every_stream_once);
+    tcase_add_loop_test(tc, destroy_in_every_callback, 0, USER_EVENTS * 4 * 3);
+    tcase_add_loop_test(tc, reset_in_every_callback, 0, USER_CLOSED);
+    tcase_add_loop_test(tc, drained_link_ends_after_its_streams, 0, 2);
+    tcase_add_test(tc, exhausted_stream_ids_drain_the_link);
+    tcase_add_test(tc, streams_beyond_the_limit_are_emfile);
+    tcase_add_test(tc, silent_peer_is_timed_out);
+    tcase_add_test(tc, pings_measure_the_round_trip);
+    tcase_add_test(tc, garbage_ends_the_link);
+    tcase_add_test(tc, peer_that_does_not_read_is_not_buffered_for);
+    return tc;
 }
 
 int main(void)
 {
     Suite *s = suite_create("tunnel");
-    TCase *tc = tcase_create("link");
+    TCase *tcs[] = {request_tests(), stream_tests(), link_tests()};
     SRunner *sr;
     int failed;
 
-    tcase_add_checked_fixture(tc, setup, NULL);
-    tcase_set_timeout(tc, 120);
-    add_link_tests(tc);
-    suite_add_tcase(s, tc);
+    for (int i = 0; i < COUNT(tcs); i++) {
+        tcase_add_checked_fixture(tcs[i], setup, NULL);
+        tcase_set_timeout(tcs[i], 120);
+        suite_add_tcase(s, tcs[i]);
+    }
     sr = srunner_create(s);
     srunner_run_all(sr, CK_NORMAL);
     failed = srunner_ntests_failed(sr);

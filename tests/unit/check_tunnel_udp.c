@@ -18,15 +18,6 @@ static void setup(void)
     memset(&pair, 0, sizeof(pair));
 }
 
-/* Turns of the loop until the condition holds; fails after 60 s of them. */
-#define RUN_UNTIL(condition)                                                   \
-    do {                                                                       \
-        for (int run_i_ = 0; !(condition); run_i_++) {                         \
-            ck_assert_msg(run_i_ < 60000, "never: %s", #condition);            \
-            pair_turn(&pair);                                                  \
-        }                                                                      \
-    } while (0)
-
 /* ---- capsules ----------------------------------------------------------- */
 
 struct seen {

@@ -93,6 +93,20 @@ void pair_init(struct pair *p)
     ck_assert_ptr_nonnull(p->server);
 }
 
+int pair_client(struct pair *p)
+{
+    struct tunnel_config config = p->config;
+    int fds[2];
+
+    tcp_pair(fds);
+    set_nonblock(fds[0]);
+    config.role = TUNNEL_CLIENT;
+    p->client = tunnel_create(&p->loop, stream_create_fd(&p->loop, fds[0]),
+                              &config, &client_ops, p);
+    ck_assert_ptr_nonnull(p->client);
+    return fds[1];
+}
+
 static void turn_cb(uv_timer_t *timer)
 {
     (void)timer;
@@ -220,6 +234,103 @@ int pair_dial(struct pair *p, const union sockaddr_any *addr, int *status)
     d->stream = tunnel_open_tcp(p->client, addr, &dial_ops, d);
     ck_assert_ptr_nonnull(d->stream);
     return fds[1];
+}
+
+/* ---- users without a socket --------------------------------------------- */
+
+static void hook(struct user *u, enum user_event event)
+{
+    if (u->hook_cb)
+        u->hook_cb(u, event);
+}
+
+static void user_opened_cb(void *arg, int status)
+{
+    struct user *u = arg;
+
+    u->opened++;
+    u->open_status = status;
+    hook(u, USER_OPENED);
+}
+
+static uint8_t pattern(uint64_t at)
+{
+    return (uint8_t)(at ^ at >> 8 ^ at >> 16);
+}
+
+static ssize_t user_pull_cb(void *arg, void *data, size_t len)
+{
+    struct user *u = arg;
+    uint8_t *out = data;
+    size_t n = len < u->offer ? len : (size_t)u->offer;
+
+    hook(u, USER_PULL);
+    if (n == 0)
+        return u->keep_open ? -EAGAIN : 0;
+    for (size_t i = 0; i < n; i++)
+        out[i] = pattern(u->sent + i);
+    u->sent += n;
+    u->offer -= n;
+    return (ssize_t)n;
+}
+
+static ssize_t user_push_cb(void *arg, const void *data, size_t len)
+{
+    const uint8_t *in = data;
+    struct user *u = arg;
+
+    hook(u, USER_PUSH);
+    if (u->stall)
+        return 0;
+    for (size_t i = 0; i < len; i++)
+        u->bad |= in[i] != pattern(u->received + i);
+    u->received += len;
+    return (ssize_t)len;
+}
+
+static void user_eof_cb(void *arg)
+{
+    struct user *u = arg;
+
+    u->eofs++;
+    hook(u, USER_EOF);
+}
+
+static void user_closed_cb(void *arg, int status)
+{
+    struct user *u = arg;
+
+    u->closed++;
+    u->status = status;
+    u->stream = NULL;
+    hook(u, USER_CLOSED);
+}
+
+const struct tunnel_stream_ops user_ops = {
+    user_opened_cb, user_pull_cb, user_push_cb, user_eof_cb, user_closed_cb};
+
+void user_open(struct user *u, struct pair *p)
+{
+    union sockaddr_any addr;
+
+    sockaddr_parse(&addr, "10.0.0.1", 80);
+    u->pair = p;
+    u->stream = tunnel_open_tcp(p->client, &addr, &user_ops, u);
+    ck_assert_ptr_nonnull(u->stream);
+}
+
+int user_serve(struct pair *p, struct tunnel_stream *s,
+               const struct tunnel_open *open)
+{
+    struct user *u = p->arg;
+
+    (void)open;
+    p->arg = u + 1;
+    u->pair = p;
+    u->stream = s;
+    tunnel_stream_set_user(s, &user_ops, u);
+    ck_assert_int_eq(tunnel_stream_answer(s, 0), 0);
+    return 0;
 }
 
 uint64_t hash_bytes(uint64_t h, const void *data, size_t len)
