@@ -30,22 +30,28 @@ struct datapath {
     uint64_t bytes_in, bytes_out; /* of former links */
 };
 
-static void start_hold(struct datapath *dp, uv_loop_t *loop)
+static int start_hold(struct datapath *dp, uv_loop_t *loop,
+                      struct tp_error *err)
 {
-    struct tp_error err;
+    struct tp_error why;
+    int rc;
 
-    dp->hold = NFT_HOLD_NONE;
-    dp->queue = hold_queue_open(loop, tcp_capture_syn, dp->tcp, &err);
-    if (!dp->queue) {
-        log_warn("connections are accepted at once: %s", err.text);
-        return;
-    }
-    dp->hold = nft_hold_install(hold_queue_number(dp->queue));
+    dp->queue = hold_queue_open(loop, tcp_capture_syn, dp->tcp, &why);
+    if (!dp->queue)
+        log_debug("%s", why.text);
+    rc = nft_hold_install(dp->queue != NULL,
+                          dp->queue ? hold_queue_number(dp->queue) : 0,
+                          &dp->hold, err);
+    if (rc)
+        return rc;
     if (dp->hold == NFT_HOLD_NONE) {
+        log_warn("no queue for first SYNs here: connections are accepted at "
+                 "once, and reset if the far end refuses");
         hold_queue_close(dp->queue);
         dp->queue = NULL;
     }
     tcp_capture_set_queue(dp->tcp, dp->queue);
+    return 0;
 }
 
 static int start_routing(struct datapath *dp, struct tp_error *err)
@@ -72,7 +78,6 @@ static void fill_config(const struct datapath *dp, struct nft_config *c,
         .udp6 = udp_capture_port(dp->udp, AF_INET6),
         .hold = dp->hold != NFT_HOLD_NONE,
     };
-    c->sports = udp_capture_sports(dp->udp, &c->n_sports);
 }
 
 /* Asks the kernel whether it knows all that the table needs. */
@@ -105,7 +110,7 @@ static int start(struct datapath *dp, uv_loop_t *loop, struct dns *dns,
     if (!rc)
         rc = start_routing(dp, err);
     if (!rc)
-        start_hold(dp, loop);
+        rc = start_hold(dp, loop, err);
     return rc;
 }
 
@@ -195,6 +200,7 @@ void datapath_get_stats(const struct datapath *dp, struct datapath_stats *stats)
         tunnel_get_stats(dp->tunnel, &link);
     *stats = (struct datapath_stats){
         .tcp = tcp.relays,
+        .pending = tcp.pending,
         .udp = udp_capture_flows(dp->udp),
         .opened = tcp.opened,
         .refused = tcp.refused,

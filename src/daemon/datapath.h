@@ -39,6 +39,7 @@ struct datapath_routes {
 
 struct datapath_stats {
     unsigned tcp, udp; /* conversations now */
+    unsigned pending;  /* TCP: the far end is being asked */
     uint64_t opened, refused;
     uint64_t bytes_in, bytes_out;
     const char *hold; /* "nfqueue", "xt-nfqueue", "none" */

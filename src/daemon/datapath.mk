@@ -14,3 +14,25 @@ DATAPATH_SOURCES = \
 	src/daemon/transparent.c src/daemon/transparent.h \
 	src/daemon/udp_capture.c src/daemon/udp_capture.h
 DATAPATH_LIBS = $(NFTABLES_LIBS) $(NFTNL_LIBS) $(NFQ_LIBS) $(MNL_LIBS)
+
+if HAVE_CHECK
+check_PROGRAMS += check_datapath
+check_datapath_SOURCES = tests/unit/check_datapath.c
+check_datapath_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_datapath_LDADD = libtp-daemon.a $(BASE_LIBS) $(UV_LIBS) \
+	$(DATAPATH_LIBS) $(CHECK_LIBS)
+endif
+
+# In namespaces of its own (root): the kernel's side of the data path, with a
+# real link and no Kubernetes.
+EXTRA_PROGRAMS += netns-daemon netns-peer
+netns_daemon_SOURCES = tests/netns/testdaemon.c
+netns_daemon_LDADD = libtp-daemon.a $(TUNNEL_LIBS) $(DATAPATH_LIBS)
+netns_peer_SOURCES = tests/netns/testpeer.c
+netns_peer_LDADD = $(TUNNEL_LIBS)
+CLEANFILES += netns-daemon netns-peer
+EXTRA_DIST += tests/netns/run.py tests/netns/harness.py
+
+.PHONY: check-netns
+check-netns: netns-daemon netns-peer
+	$(top_srcdir)/tests/netns/run.py --build .

@@ -109,11 +109,6 @@ static void put_sets(FILE *f, const struct nft_config *c)
     put_set(f, AF_INET6, "capture6", c->set->v6, c->set->n_v6);
     put_dns_set(f, AF_INET, "dns4", &c->dns);
     put_dns_set(f, AF_INET6, "dns6", &c->dns);
-    fputs("map sports { type mark : inet_service;", f);
-    for (size_t i = 0; i < c->n_sports; i++)
-        fprintf(f, "%s 0x%08x : %u", i ? "," : " elements = {",
-                DATAPATH_MARK_SPORT | c->sports[i], c->sports[i]);
-    fputs(c->n_sports ? " }; }\n" : " }\n", f);
 }
 
 /* One rule for all that is captured, in both families. */
@@ -150,11 +145,7 @@ static void put_notrack(FILE *f)
 
 static void put_out(FILE *f, const struct nft_config *c)
 {
-    fprintf(f,
-            "chain out { type route hook output priority -150;\n"
-            "meta mark & 0xffff0000 == 0x%08x udp sport set meta mark map "
-            "@sports\n",
-            DATAPATH_MARK_SPORT);
+    fputs("chain out { type route hook output priority -150;\n", f);
     put_captured(f, "goto capture");
     fprintf(f,
             "}\nchain capture {\n"
@@ -262,16 +253,6 @@ int nft_check(const struct nft_config *config, struct tp_error *err)
     if (!text)
         return tp_error_errno(err, -ENOMEM, "nftables");
     return run(text, true, err);
-}
-
-int nft_add_sport(uint16_t port, struct tp_error *err)
-{
-    char text[128];
-
-    snprintf(text, sizeof(text),
-             "add element inet " DATAPATH_TABLE " sports { 0x%08x : %u }",
-             DATAPATH_MARK_SPORT | port, port);
-    return nft_run(text, err);
 }
 
 static bool table_exists(void)

@@ -27,8 +27,6 @@ struct nft_config {
     bool v4, v6;            /* there are listeners for this family */
     uint16_t tcp4, udp4, tcp6, udp6; /* ports on 127.0.0.1 and ::1 */
     bool hold;                       /* first SYNs are marked for the queue */
-    const uint16_t *sports;          /* see nft_add_sport() */
-    size_t n_sports;
 };
 
 /* The commands of nft_install() as text; free() it. NULL: out of memory. */
@@ -39,9 +37,6 @@ int nft_install(const struct nft_config *config, struct tp_error *err);
 
 /* Asks the kernel whether nft_install() would succeed; changes nothing. */
 int nft_check(const struct nft_config *config, struct tp_error *err);
-
-/* Packets marked DATAPATH_MARK_SPORT | port leave with that source port. */
-int nft_add_sport(uint16_t port, struct tp_error *err);
 
 /* Leaves the sets and makes every rule a reject. 0 also without a table. */
 int nft_close(struct tp_error *err);

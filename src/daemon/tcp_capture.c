@@ -49,6 +49,7 @@ struct conn {
     uint32_t packet;
     bool held;                 /* packet waits for a verdict */
     bool failed;               /* the stream ends by itself: no reset */
+    bool eof;                  /* the far end has nothing to say */
     int fd;                    /* the local socket if it came first, else -1 */
     enum hold_verdict verdict; /* of CONN_DONE */
 };
@@ -211,10 +212,12 @@ static ssize_t conn_push_cb(void *arg, const void *data, size_t len)
     return 0;
 }
 
-/* Not lost: the bytes before it have not been taken, or the relay asks. */
+/* Only of a far end that says nothing at all: bytes would not be taken. */
 static void conn_eof_cb(void *arg)
 {
-    (void)arg;
+    struct conn *c = arg;
+
+    c->eof = true;
 }
 
 static void conn_closed_cb(void *arg, int status)
@@ -386,6 +389,8 @@ static void conn_join(struct conn *c, int fd)
 
     c->stream = NULL; /* the relay's */
     tc->users++;
+    if (c->eof) /* which the relay will not be told again */
+        shutdown(fd, SHUT_WR);
     if (stream)
         relay_start(tc, fd, stream);
     else

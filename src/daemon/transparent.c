@@ -81,28 +81,6 @@ int transparent_listen(int family, int type, uint16_t *port)
     return out;
 }
 
-int transparent_udp(const union sockaddr_any *local,
-                    const union sockaddr_any *peer)
-{
-    cleanup_close int fd = make_socket(local->sa.sa_family, SOCK_DGRAM);
-    int rc, out;
-
-    if (fd < 0) {
-        rc = fd;
-        fd = -1;
-        return rc;
-    }
-    rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (rc)
-        return rc;
-    if (bind(fd, &local->sa, sockaddr_len(local)) < 0 ||
-        (peer && connect(fd, &peer->sa, sockaddr_len(peer)) < 0))
-        return -errno;
-    out = fd;
-    fd = -1;
-    return out;
-}
-
 static bool is_destination(const struct cmsghdr *c)
 {
     return (c->cmsg_level == SOL_IP && c->cmsg_type == IP_ORIGDSTADDR) ||

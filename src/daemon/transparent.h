@@ -17,18 +17,13 @@
  * Returns the descriptor and sets *port, or a negative errno. */
 int transparent_listen(int family, int type, uint16_t *port);
 
-/* A UDP socket that is `local` and talks to `peer` (NULL: not connected).
- * -EADDRINUSE: a program of the namespace holds that port on 0.0.0.0. */
-int transparent_udp(const union sockaddr_any *local,
-                    const union sockaddr_any *peer);
-
 /* Receives one datagram: from whom, and to which address it was sent.
  * Returns its length, or a negative errno (-EAGAIN). */
 ssize_t transparent_recv(int fd, void *data, size_t len,
                          union sockaddr_any *from, union sockaddr_any *to);
 
-/* Sends from local's address, and, by way of the table's map `sports`, from
- * its port, through a receiver of transparent_listen(). */
+/* Sends from local's address, and, by way of the table tp-hold, from its
+ * port, through a receiver of transparent_listen(). */
 int transparent_send_as(int fd, const void *data, size_t len,
                         const union sockaddr_any *local,
                         const union sockaddr_any *peer);

@@ -7,18 +7,15 @@
 
 #include "base/log.h"
 #include "daemon/flow_table.h"
-#include "daemon/nft.h"
 #include "daemon/transparent.h"
 #include "tunnel/udp.h"
 
 /*
- * A flow's first datagram comes to the receiver. The flow then has a socket
- * of its own, bound to the far address and connected to the program, from
- * which answers are sent; the kernel gives it the flow's later datagrams too.
- *
- * If a program holds the far port on 0.0.0.0, that socket cannot be bound.
- * Then all datagrams come by the receiver, and answers leave through it with
- * a mark that makes the table put the right source port in.
+ * All datagrams come in and all answers go out through one socket of each
+ * family. It sends from the far address (IP_PKTINFO), and the mark makes the
+ * table tp-hold put the far port in. Nothing is ever bound to the far port:
+ * a socket there would need an fd for each flow, fail where a program holds
+ * the port on 0.0.0.0, and keep a program from taking it.
  *
  * Queries to the cluster's DNS address are no flows: each is given to the dns
  * module, and its answer goes back from the same address.
@@ -35,8 +32,6 @@ struct flow {
     struct udp_capture *uc;
     struct tunnel_udp *tunnel;
     union sockaddr_any app, dst;
-    uv_poll_t poll;
-    int fd; /* -1: answers go through the receiver */
 };
 
 struct query {
@@ -65,8 +60,6 @@ struct udp_capture {
     struct flow *flows;
     struct query *queries;
     unsigned n_queries;
-    uint16_t sports[UDP_CAPTURE_SPORTS_MAX];
-    size_t n_sports;
     unsigned handles; /* to be closed */
     bool closing;
     uint8_t data[TUNNEL_UDP_MAX + 1];
@@ -82,54 +75,18 @@ static void maybe_free(struct udp_capture *uc)
 
 /* --- answers ------------------------------------------------------------ */
 
-static bool have_sport(struct udp_capture *uc, uint16_t port)
-{
-    struct tp_error err;
-
-    for (size_t i = 0; i < uc->n_sports; i++) {
-        if (uc->sports[i] == port)
-            return true;
-    }
-    if (uc->n_sports == UDP_CAPTURE_SPORTS_MAX)
-        return false;
-    if (nft_add_sport(port, &err) < 0) {
-        log_warn("UDP answers from port %u are lost: a program listens on "
-                 "0.0.0.0:%u (%s)",
-                 port, port, err.text);
-        return false;
-    }
-    uc->sports[uc->n_sports++] = port;
-    return true;
-}
-
-/* By the receiver, for an address that cannot be bound. */
-static void answer_marked(struct udp_capture *uc, const void *data, size_t len,
-                          const union sockaddr_any *dst,
-                          const union sockaddr_any *app)
+static void answer(struct udp_capture *uc, const void *data, size_t len,
+                   const union sockaddr_any *dst, const union sockaddr_any *app)
 {
     const struct receiver *r =
         dst->sa.sa_family == AF_INET6 ? &uc->v6 : &uc->v4;
-    int rc;
+    int rc = transparent_send_as(r->fd, data, len, dst, app);
 
-    if (!have_sport(uc, sockaddr_port(dst)))
-        return;
-    rc = transparent_send_as(r->fd, data, len, dst, app);
     if (rc)
         log_debug("UDP answer: errno %d", -rc);
 }
 
 /* --- flows -------------------------------------------------------------- */
-
-static void on_flow_closed(uv_handle_t *handle)
-{
-    struct flow *f = handle->data;
-    struct udp_capture *uc = f->uc;
-
-    close(f->fd);
-    free(f);
-    uc->handles--;
-    maybe_free(uc);
-}
 
 /* tunnel end is gone already. */
 static void flow_free(struct flow *f)
@@ -141,10 +98,7 @@ static void flow_free(struct flow *f)
         f->prev->next = f->next;
     else
         f->uc->flows = f->next;
-    if (f->fd >= 0)
-        uv_close((uv_handle_t *)&f->poll, on_flow_closed);
-    else
-        free(f);
+    free(f);
 }
 
 static void flow_end(struct flow *f)
@@ -165,10 +119,7 @@ static void flow_datagram_cb(void *arg, const void *data, size_t len)
 {
     struct flow *f = arg;
 
-    if (f->fd < 0)
-        answer_marked(f->uc, data, len, &f->dst, &f->app);
-    else if (send(f->fd, data, len, MSG_DONTWAIT) < 0 && errno != EAGAIN)
-        log_debug("UDP answer: errno %d", errno); /* the program has gone */
+    answer(f->uc, data, len, &f->dst, &f->app);
 }
 
 static void flow_closed_cb(void *arg, int status)
@@ -185,46 +136,6 @@ static const struct tunnel_udp_ops flow_ops = {
     .datagram_cb = flow_datagram_cb,
     .closed_cb = flow_closed_cb,
 };
-
-/* The flow's own datagrams, after the first. */
-static void on_flow_readable(uv_poll_t *poll, int status, int events)
-{
-    struct flow *f = poll->data;
-
-    (void)events;
-    if (status < 0)
-        return;
-    for (int i = 0; i < RECEIVE_BATCH && f->tunnel; i++) {
-        ssize_t n = recv(f->fd, f->uc->data, sizeof(f->uc->data), MSG_DONTWAIT);
-
-        if (n < 0 && errno == ECONNREFUSED) {
-            flow_end(f); /* the program closed its socket */
-            return;
-        }
-        if (n < 0)
-            return;
-        tunnel_udp_send(f->tunnel, f->uc->data, (size_t)n);
-    }
-}
-
-static void flow_bind(struct flow *f)
-{
-    f->fd = transparent_udp(&f->dst, &f->app);
-    if (f->fd < 0) {
-        if (f->fd != -EADDRINUSE)
-            log_debug("socket for UDP answers: errno %d", -f->fd);
-        f->fd = -1;
-        return;
-    }
-    if (uv_poll_init(f->uc->loop, &f->poll, f->fd) < 0) {
-        close(f->fd);
-        f->fd = -1;
-        return;
-    }
-    f->uc->handles++;
-    f->poll.data = f;
-    uv_poll_start(&f->poll, UV_READABLE, on_flow_readable);
-}
 
 static struct flow *flow_create(struct udp_capture *uc,
                                 const union sockaddr_any *app,
@@ -253,7 +164,6 @@ static struct flow *flow_create(struct udp_capture *uc,
     if (f->next)
         f->next->prev = f;
     uc->flows = f;
-    flow_bind(f);
     return f;
 }
 
@@ -284,15 +194,8 @@ static void query_free(struct query *q)
 static void query_answered(void *arg, const void *msg, size_t len)
 {
     struct query *q = arg;
-    int fd = transparent_udp(&q->dst, &q->app);
 
-    if (fd >= 0) {
-        if (send(fd, msg, len, MSG_DONTWAIT) < 0)
-            log_debug("DNS answer: errno %d", errno);
-        close(fd);
-    } else {
-        answer_marked(q->uc, msg, len, &q->dst, &q->app);
-    }
+    answer(q->uc, msg, len, &q->dst, &q->app);
     query_free(q);
 }
 
@@ -484,12 +387,6 @@ void udp_capture_set_routes(struct udp_capture *uc,
 void udp_capture_set_tunnel(struct udp_capture *uc, struct tunnel *t)
 {
     uc->tunnel = t;
-}
-
-const uint16_t *udp_capture_sports(const struct udp_capture *uc, size_t *n)
-{
-    *n = uc->n_sports;
-    return uc->sports;
 }
 
 unsigned udp_capture_flows(const struct udp_capture *uc)

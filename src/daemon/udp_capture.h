@@ -16,8 +16,6 @@
 
 #define UDP_CAPTURE_FLOWS_MAX   4096
 #define UDP_CAPTURE_QUERIES_MAX 4096
-/* Ports that programs hold on 0.0.0.0 and that answers come from. */
-#define UDP_CAPTURE_SPORTS_MAX 256
 
 struct udp_capture;
 
@@ -34,9 +32,6 @@ void udp_capture_set_routes(struct udp_capture *uc,
                             const struct capture_set *set,
                             const union sockaddr_any *dns);
 void udp_capture_set_tunnel(struct udp_capture *uc, struct tunnel *t);
-
-/* For nft_config: they must survive a new table. Borrowed. */
-const uint16_t *udp_capture_sports(const struct udp_capture *uc, size_t *n);
 
 unsigned udp_capture_flows(const struct udp_capture *uc);
 
