@@ -14,7 +14,8 @@ CHART_FILES = \
 	chart/tp/templates/disruption.yaml \
 	chart/tp/templates/networkpolicy.yaml \
 	chart/tp/templates/rbac.yaml \
-	chart/tp/templates/service.yaml
+	chart/tp/templates/service.yaml \
+	chart/tp/templates/test.yaml
 EXTRA_DIST += $(CHART_FILES) chart/README.md
 
 # The chart is carried in tp: packed so that the same files give the same bytes,

@@ -30,6 +30,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/refresh.c \
 	src/manager/resolvconf.c \
 	src/manager/review.c src/manager/review.h \
+	src/manager/selfcheck.c src/manager/selfcheck.h \
 	src/manager/server.c src/manager/server.h \
 	src/manager/snapshot.c src/manager/snapshot.h \
 	src/manager/subnets.c src/manager/subnets.h

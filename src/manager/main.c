@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <uv.h>
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "manager/manager.h"
 #include "manager/options.h"
+#include "manager/selfcheck.h"
 
 static void signal_cb(uv_signal_t *handle, int signum)
 {
@@ -71,6 +73,18 @@ static int run(const struct options *options)
     return EXIT_SUCCESS;
 }
 
+static int check_api(void)
+{
+    struct tp_error err = {0};
+
+    if (selfcheck_run(30, &err) < 0) {
+        log_error("%s", err.text);
+        return EXIT_FAILURE;
+    }
+    printf("the API is served\n");
+    return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     struct tp_error err = {0};
@@ -78,6 +92,8 @@ int main(int argc, char **argv)
     int status = EXIT_SUCCESS;
 
     prepare_process();
+    if (argc == 2 && !strcmp(argv[1], "check-api"))
+        return check_api();
     if (options_parse(&options, argc, argv, &err) < 0) {
         log_error("%s", err.text);
         status = 2;

@@ -131,19 +131,20 @@ def test_trust_is_never_skipped(variant):
 
 
 def test_pods_are_confined(variant):
-    spec, container = variant.pod_spec(), variant.container()
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    assert spec["securityContext"]["seccompProfile"] == {
-        "type": "RuntimeDefault"
-    }
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "privileged": False,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    for key in ("hostNetwork", "hostPID", "hostIPC"):
-        assert not spec.get(key)
+    specs = [variant.pod_spec()] + [p["spec"] for p in variant.all("Pod")]
+    for spec in specs:
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {
+            "type": "RuntimeDefault"
+        }
+        assert spec["containers"][0]["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "privileged": False,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        for key in ("hostNetwork", "hostPID", "hostIPC"):
+            assert not spec.get(key)
 
 
 def test_every_object_is_labelled_and_placed(variant):
