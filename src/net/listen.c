@@ -36,10 +36,11 @@ static bool drop_one(struct listener *l)
     if (l->reserve >= 0)
         close(l->reserve);
     fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+        log_warn("connection dropped: no file descriptor left");
+    }
     l->reserve = open_reserve();
-    log_warn("connection dropped: no file descriptor left");
     return fd >= 0;
 }
 

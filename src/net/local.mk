@@ -16,3 +16,16 @@ libtp_net_a_SOURCES = \
 	src/net/websocket.c src/net/websocket.h \
 	src/net/websocket_key.c
 NET_LIBS = libtp-net.a $(BASE_LIBS) $(UV_LIBS) $(OPENSSL_LIBS)
+
+if HAVE_CHECK
+check_PROGRAMS += check_net
+check_net_SOURCES = \
+	tests/unit/check_net.c tests/unit/check_net.h \
+	tests/unit/check_net_http1.c \
+	tests/unit/check_net_stream.c \
+	tests/unit/check_net_support.c \
+	tests/unit/check_net_tls.c \
+	tests/unit/check_net_websocket.c
+check_net_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_net_LDADD = $(NET_LIBS) $(CHECK_LIBS)
+endif
