@@ -22,60 +22,55 @@ static int set_int(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-/* A bare socket with what all have in common. */
-static int make_socket(int family, int type)
-{
-    cleanup_close int fd =
-        socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool v6 = family == AF_INET6;
-    int rc, out;
-
-    if (fd < 0)
-        return -errno;
-    rc = set_int(fd, v6 ? SOL_IPV6 : SOL_IP,
-                 v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);
-    if (!rc && v6)
-        rc = set_int(fd, SOL_IPV6, IPV6_V6ONLY, 1);
-    if (!rc)
-        rc = set_int(fd, SOL_SOCKET, SO_MARK, (int)DATAPATH_BYPASS_MARK);
-    if (rc)
-        return rc;
-    out = fd;
-    fd = -1;
-    return out;
-}
-
 static int want_destinations(int family, int fd)
 {
-    int rc = family == AF_INET6 ? set_int(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, 1)
-                                : set_int(fd, SOL_IP, IP_RECVORIGDSTADDR, 1);
-
     set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
-    return rc;
+    return family == AF_INET6 ? set_int(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, 1)
+                              : set_int(fd, SOL_IP, IP_RECVORIGDSTADDR, 1);
+}
+
+/* Binds before it becomes transparent: a transparent socket can be bound to
+ * ::1 also where IPv6 is disabled. */
+static int bind_loopback(int family, int fd, uint16_t *port)
+{
+    union sockaddr_any addr;
+    socklen_t len = sizeof(addr);
+
+    sockaddr_parse(&addr, family == AF_INET6 ? "::1" : "127.0.0.1", 0);
+    if (bind(fd, &addr.sa, sockaddr_len(&addr)) < 0 ||
+        getsockname(fd, &addr.sa, &len) < 0)
+        return -errno;
+    *port = sockaddr_port(&addr);
+    return 0;
+}
+
+static int make_transparent(int family, int fd)
+{
+    int rc = family == AF_INET6 ? set_int(fd, SOL_IPV6, IPV6_TRANSPARENT, 1)
+                                : set_int(fd, SOL_IP, IP_TRANSPARENT, 1);
+
+    if (rc)
+        return rc;
+    return set_int(fd, SOL_SOCKET, SO_MARK, (int)DATAPATH_BYPASS_MARK);
 }
 
 int transparent_listen(int family, int type, uint16_t *port)
 {
-    cleanup_close int fd = make_socket(family, type);
-    union sockaddr_any addr;
-    socklen_t len = sizeof(addr);
-    int rc = 0, out;
+    cleanup_close int fd =
+        socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int rc, out;
 
-    if (fd < 0) {
-        rc = fd;
-        fd = -1;
-        return rc;
-    }
-    sockaddr_parse(&addr, family == AF_INET6 ? "::1" : "127.0.0.1", 0);
-    if (type == SOCK_DGRAM)
+    if (fd < 0)
+        return -errno;
+    rc = bind_loopback(family, fd, port);
+    if (!rc)
+        rc = make_transparent(family, fd);
+    if (!rc && type == SOCK_DGRAM)
         rc = want_destinations(family, fd);
+    if (!rc && type == SOCK_STREAM && listen(fd, SOMAXCONN) < 0)
+        rc = -errno;
     if (rc)
         return rc;
-    if (bind(fd, &addr.sa, sockaddr_len(&addr)) < 0 ||
-        getsockname(fd, &addr.sa, &len) < 0 ||
-        (type == SOCK_STREAM && listen(fd, SOMAXCONN) < 0))
-        return -errno;
-    *port = sockaddr_port(&addr);
     out = fd;
     fd = -1;
     return out;

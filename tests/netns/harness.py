@@ -50,7 +50,7 @@ def wait_for(condition, seconds=10, what="condition"):
 def netns(name):
     """This thread's sockets are of that namespace."""
     with open("/proc/thread-self/ns/net", "rb") as old, \
-            open(f"/run/netns/{name}", "rb") as new:
+            open(os.path.join("/run/netns", name), "rb") as new:
         if LIBC.setns(new.fileno(), 0):
             raise OSError(ctypes.get_errno(), "setns")
         try:
@@ -138,10 +138,11 @@ class Process:
 class Server(threading.Thread):
     """A TCP server of one behaviour on each of the cluster's addresses."""
 
-    def __init__(self, port, serve, address="", family=socket.AF_INET):
+    def __init__(self, port, serve, address="", family=socket.AF_INET,
+                 ns=None):
         super().__init__(daemon=True)
         self.serve = serve
-        with netns(THERE):
+        with netns(ns or THERE):
             self.sock = socket.socket(family)
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.sock.bind((address, port))
@@ -198,3 +199,87 @@ def read_all(sock):
         if not piece:
             return bytes(data)
         data += piece
+
+
+class Skip(Exception):
+    pass
+
+
+class Docker:
+    """The same two ends as containers: an image of the built programs and
+    their libraries, a network with Docker's resolver, nothing privileged."""
+
+    BASE = "debian:bookworm-slim"
+
+    def __init__(self, build):
+        if not sh("docker version -f x", check=False):
+            raise Skip("no Docker")
+        if not sh(f"docker images -q {self.BASE}"):
+            raise Skip(f"no image {self.BASE}")
+        self.build = build
+        self.image = PREFIX + "-image"
+        self.net = PREFIX + "-net"
+
+    def name(self, role):
+        return f"{PREFIX}-{role}"
+
+    def inspect(self, role, template):
+        return sh(f"docker inspect -f '{template}' {self.name(role)}").strip()
+
+    def address(self, role):
+        return self.inspect(
+            role, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+
+    def ns(self, role):
+        return f"/proc/{self.inspect(role, '{{.State.Pid}}')}/ns/net"
+
+    def make_image(self):
+        programs = [f"{self.build}/netns-daemon", f"{self.build}/netns-peer",
+                    sh("which nft").strip()]
+        libraries = set()
+        for p in programs:
+            for word in sh(f"ldd {p}").split():
+                if word.startswith("/"):
+                    libraries.add(word)
+        names = " ".join(sorted(libraries))
+        built = " ".join(programs)
+        sh(f"tar -c -h --absolute-names --transform 's,^{self.build},/bin,' "
+           f"{names} {built} | docker import - {self.image}")
+
+    def start(self):
+        self.make_image()
+        sh(f"docker network create {self.net}")
+        sh(f"docker run -d --name {self.name('peer')} --network {self.net} "
+           f"--cap-drop ALL {self.image} /bin/netns-peer 0.0.0.0:{PEER_PORT}")
+        for address in (IP, DNS):
+            sh(f"nsenter --net={self.ns('peer')} ip addr add {address}/32 "
+               "dev lo")
+        sh(f"docker run -d --name {self.name('daemon')} --network {self.net} "
+           "--cap-drop ALL --cap-add NET_ADMIN --read-only "
+           f"{self.image} /bin/netns-daemon run "
+           f"{self.address('peer')}:{PEER_PORT} 10.43.0.0/16 - {DNS}")
+        wait_for(lambda: "link up" in self.log(), what="daemon's container")
+
+    def log(self):
+        return sh(f"docker logs {self.name('daemon')} 2>&1")
+
+    def ports(self, kind):
+        flag = "-t" if kind == "STREAM" else "-u"
+        lines = sh(f"nsenter --net={self.ns('daemon')} ss -Hln {flag}")
+        return [int(line.split()[3].rsplit(":", 1)[1])
+                for line in lines.splitlines()
+                if line.split()[3].startswith("127.0.0.1:")]
+
+    def join(self, command, options="", image=None, shell=True):
+        """Output of a command in a container of the daemon's namespace."""
+        argv = ["docker", "run", "--rm", "--network",
+                f"container:{self.name('daemon')}", *options.split(),
+                image or self.BASE]
+        argv += ["bash", "-c", command] if shell else command.split()
+        r = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        return r.stdout + r.stderr
+
+    def stop(self):
+        sh(f"docker rm -f {self.name('daemon')} {self.name('peer')}", False)
+        sh(f"docker network rm {self.net}", False)
+        sh(f"docker rmi {self.image}", False)

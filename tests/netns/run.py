@@ -29,10 +29,6 @@ TESTS = []
 ECHO, BANNER, SINK, RESET, HALF, CLOSE, REFUSED = 80, 81, 82, 83, 84, 85, 1
 
 
-class Skip(Exception):
-    pass
-
-
 def test(f):
     TESTS.append(f)
     return f
@@ -118,8 +114,8 @@ def serve_watch_reset(conn):
         FINDINGS.append("rst")
 
 
-def udp_echo(address, port, family=socket.AF_INET):
-    sock = h.udp(address, port, family, h.THERE)
+def udp_echo(address, port, family=socket.AF_INET, ns=None):
+    sock = h.udp(address, port, family, ns or h.THERE)
     sock.settimeout(None)
 
     def run():
@@ -643,8 +639,8 @@ class QueueThief:
 
 @test
 def without_a_queue_connections_are_accepted_at_once(w):
-    thief = QueueThief()
     w.stop_daemon()
+    thief = QueueThief()
     w.start_daemon()
     assert w.stats()["hold"] == "none", w.stats()
     assert exchange() == b"ping"
@@ -659,6 +655,68 @@ def without_a_queue_connections_are_accepted_at_once(w):
     thief.s.close()
     w.stop_daemon()
     w.start_daemon()
+
+
+# --- Docker -----------------------------------------------------------------
+
+@contextlib.contextmanager
+def containers(w):
+    """A peer's and a daemon's container in a user-defined network."""
+    d = h.Docker(w.build)
+    try:
+        d.start()
+        for port, f in ((ECHO, serve_echo), (BANNER, serve_banner)):
+            h.Server(port, f, ns=d.ns("peer"))
+        udp_echo(IP, 9000, ns=d.ns("peer"))
+        yield d
+    finally:
+        d.stop()
+
+
+TCP_PROBE = ("exec 3<>/dev/tcp/{}/{} && echo ping >&3 && head -n1 <&3")
+
+
+@test
+def docker_with_net_admin_only(w):
+    with containers(w) as d:
+        user = "--user 1000 --cap-drop ALL --read-only"
+        assert "xt-nfqueue" in d.log() or "nfqueue" in d.log(), d.log()
+        out = d.join(TCP_PROBE.format(IP, ECHO), user)
+        assert out == "ping\n", out
+        out = d.join(TCP_PROBE.format(IP, BANNER), user)
+        assert out == "hello\n", out
+        out = d.join(TCP_PROBE.format(IP, REFUSED), user)
+        assert "Connection refused" in out, out
+        out = d.join(f"exec 3<>/dev/udp/{IP}/9000; echo u >&3; "
+                     "timeout 5 head -n1 <&3", user)
+        assert out == "u\n", out
+        # Docker's own resolver in a user-defined network
+        out = d.join(f"getent hosts {d.name('peer')}", user)
+        assert d.address("peer") in out, out
+
+
+@test
+def docker_hostile_root_in_the_namespace(w):
+    """Default capabilities, uid 0, joined: rules and listeners are safe."""
+    with containers(w) as d:
+        for command in ("list ruleset", "delete table inet tp",
+                        "flush ruleset", "delete table inet tp-hold"):
+            out = d.join(f"nft {command}", image=d.image, shell=False)
+            assert "Operation not permitted" in out, (command, out)
+        for kind in ("STREAM", "DGRAM"):
+            for port in d.ports(kind):
+                for option in ("SO_REUSEADDR", "SO_REUSEPORT"):
+                    out = d.join(PERL_BIND % (kind, option, port))
+                    assert "in use" in out, (kind, option, out)
+        out = d.join(TCP_PROBE.format(IP, ECHO))
+        assert out == "ping\n", out
+
+
+PERL_BIND = """perl -MSocket -e '
+socket(my $s, PF_INET, SOCK_%s, 0) or die $!;
+setsockopt($s, SOL_SOCKET, %s, 1) or die $!;
+bind($s, sockaddr_in(%d, inet_aton("127.0.0.1"))) or die $!;
+listen($s, 5); print "taken"' 2>&1"""
 
 
 # --- figures ----------------------------------------------------------------
@@ -721,7 +779,7 @@ def run_all(w, only):
                 w.start_daemon()
             f(w)
             result = "ok"
-        except Skip as e:
+        except h.Skip as e:
             result = f"skipped: {e}"
         except Exception:
             result = "FAILED"
