@@ -335,6 +335,28 @@ def test_the_api_is_served_and_helm_test_passes(ready):
     assert re.search(r"Phase:\s+Succeeded", done.stdout)
 
 
+def test_a_namespace_deleted_by_hand_blocks_no_other(ready, namespace):
+    """The APIService belongs to no namespace; without its manager no namespace
+    of the cluster could be deleted. The managers take it along."""
+    other = namespace("other")
+    kubectl(
+        "wait", "--for=condition=Available", f"apiservice/{APISERVICE}",
+        "--timeout=60s",
+    )  # fmt: skip
+    kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
+    found = kubectl("get", "apiservice", APISERVICE, check=False)
+    assert "NotFound" in found.stderr
+    kubectl("delete", "namespace", other, "--timeout=60s")
+    # what the namespace did not hold is left: elsewhere it is named,
+    # in the same place it is taken over
+    place = namespace("elsewhere")
+    done = helm("install", "tp", CHART, "-n", place, check=False)
+    assert done.returncode != 0
+    assert "which is gone" in done.stderr
+    assert f"-l {OURS}" in done.stderr
+    tp("helm", "install")
+
+
 def test_uninstall_removes_the_api_first_and_all_of_it(release):
     done = tp("helm", "uninstall", "--wait", "--debug")
     deleted = re.findall(
