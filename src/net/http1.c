@@ -13,6 +13,9 @@
 #include <string.h>
 #include <strings.h>
 
+#define VERSION     "HTTP/1."
+#define VERSION_LEN (sizeof(VERSION) - 1)
+
 /* RFC 9110 5.6.2 */
 static bool is_token_char(unsigned char c)
 {
@@ -68,11 +71,12 @@ static int find_end(const unsigned char *data, size_t len)
 /* "HTTP/1.1" or "HTTP/1.0". Returns the minor version or -EBADMSG. */
 static int parse_version(const char *text)
 {
-    if (strncmp(text, "HTTP/1.", 7) != 0)
+    if (strncmp(text, VERSION, VERSION_LEN) != 0)
         return -EBADMSG;
-    if ((text[7] != '0' && text[7] != '1') || text[8] != '\0')
+    text += VERSION_LEN;
+    if ((text[0] != '0' && text[0] != '1') || text[1] != '\0')
         return -EBADMSG;
-    return text[7] - '0';
+    return text[0] - '0';
 }
 
 /* Cuts the line at the next space; returns what follows, or NULL. */
@@ -220,9 +224,13 @@ int http1_parse(struct http1_head *head, enum http1_kind kind, const void *data,
                 size_t len)
 {
     size_t size = len < HTTP1_MAX_HEAD ? len : HTTP1_MAX_HEAD;
-    int end = find_end(data, size);
-    int rc;
+    size_t start = size < VERSION_LEN ? size : VERSION_LEN;
+    int end, rc;
 
+    /* Another protocol need not ever send an empty line. */
+    if (kind == HTTP1_RESPONSE && memcmp(data, VERSION, start) != 0)
+        return -EBADMSG;
+    end = find_end(data, size);
     if (end < 0)
         return end;
     if (end == 0)

@@ -21,6 +21,7 @@ if HAVE_CHECK
 check_PROGRAMS += check_net
 check_net_SOURCES = \
 	tests/unit/check_net.c tests/unit/check_net.h \
+	tests/unit/check_net_dial.c \
 	tests/unit/check_net_http1.c \
 	tests/unit/check_net_stream.c \
 	tests/unit/check_net_support.c \

@@ -13,6 +13,16 @@ FUZZ_TARGETS += fuzz_sockaddr
 fuzz_sockaddr_SOURCES = tests/fuzz/fuzz_sockaddr.c
 fuzz_sockaddr_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_sockaddr_LDADD = $(BASE_LIBS)
+
+FUZZ_TARGETS += fuzz_http1
+fuzz_http1_SOURCES = tests/fuzz/fuzz_http1.c
+fuzz_http1_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_http1_LDADD = $(NET_LIBS)
+
+FUZZ_TARGETS += fuzz_websocket
+fuzz_websocket_SOURCES = tests/fuzz/fuzz_websocket.c
+fuzz_websocket_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_websocket_LDADD = $(NET_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)

@@ -9,6 +9,7 @@ int main(void)
     srunner_add_suite(sr, net_http1_suite());
     srunner_add_suite(sr, net_tls_suite());
     srunner_add_suite(sr, net_websocket_suite());
+    srunner_add_suite(sr, net_dial_suite());
     srunner_run_all(sr, CK_NORMAL);
     failed = srunner_ntests_failed(sr);
     srunner_free(sr);

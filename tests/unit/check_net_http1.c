@@ -91,6 +91,8 @@ START_TEST(garbage_is_refused_early)
     ck_assert_int_eq(http1_parse(&head, HTTP1_REQUEST, "\x16\x03\x01", 3),
                      -EBADMSG);
     ck_assert_int_eq(http1_parse(&head, HTTP1_REQUEST, "GET\0", 4), -EBADMSG);
+    ck_assert_int_eq(http1_parse(&head, HTTP1_RESPONSE, "HTTP", 4), 0);
+    ck_assert_int_eq(http1_parse(&head, HTTP1_RESPONSE, "HTT/", 4), -EBADMSG);
     ck_assert_int_eq(http1_parse(&head, HTTP1_REQUEST, "GET / HT\n", 9),
                      -EBADMSG);
 }
