@@ -36,8 +36,10 @@ static void respond_status(struct server_request *req, int code,
     cleanup_json struct json_object *obj =
         discovery_status(code, reason, message);
 
-    server_respond(req, code, JSON_TYPE, NULL,
-                   json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN));
+    server_respond(
+        req, code, JSON_TYPE, NULL,
+        json_object_to_json_string_ext(
+            obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 /* ---- the upgrade -----------------------------------------------------------
@@ -207,8 +209,10 @@ static void respond_connection(const struct gate *g, struct server_request *req,
     json_put_str(obj, "kind", "Connection");
     json_put_str(obj, "apiVersion", API_GROUP "/" API_VERSION);
     json_object_object_add(obj, "metadata", json_object_get(meta));
-    server_respond(req, 200, JSON_TYPE, NULL,
-                   json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN));
+    server_respond(
+        req, 200, JSON_TYPE, NULL,
+        json_object_to_json_string_ext(
+            obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 static void route(struct gate *g, struct server_request *req,

@@ -63,7 +63,8 @@ static bool speaks(struct json_object *versions, int version)
 
 static char *to_text(struct json_object *obj)
 {
-    return strdup(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN));
+    return strdup(json_object_to_json_string_ext(
+        obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 static int refuse(int status, const char *message, char **answer)

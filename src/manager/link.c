@@ -118,7 +118,9 @@ static int answer_info(struct link *link, struct tunnel_stream *s)
         info_to_json(link->links->env.info, link->ns, &link->who);
 
     return tunnel_stream_respond(
-        s, 200, json_object_to_json_string_ext(info, JSON_C_TO_STRING_PLAIN));
+        s, 200,
+        json_object_to_json_string_ext(
+            info, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 static int answer_request(struct link *link, struct tunnel_stream *s,

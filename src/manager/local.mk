@@ -39,3 +39,15 @@ MANAGER_LIBS = libtp-manager.a libtp-kube.a $(TUNNEL_LIBS) $(CURL_LIBS)
 bin_PROGRAMS += tp-manager
 tp_manager_SOURCES = src/manager/main.c
 tp_manager_LDADD = $(MANAGER_LIBS)
+
+if HAVE_CHECK
+check_PROGRAMS += check_manager check_manager_gate
+check_manager_SOURCES = tests/unit/check_manager.c \
+	tests/unit/pki.c tests/unit/pki.h
+check_manager_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_manager_gate_SOURCES = tests/unit/check_manager_gate.c \
+	tests/unit/pki.c tests/unit/pki.h
+check_manager_gate_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_gate_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+endif
