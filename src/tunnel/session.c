@@ -265,7 +265,7 @@ static int open_connection_window(struct tunnel *t)
                                                  (int32_t)size);
 }
 
-int session_create(struct tunnel *t)
+int tunnel_session_create(struct tunnel *t)
 {
     nghttp2_session_callbacks *cb = NULL;
     nghttp2_option *option = NULL;

@@ -200,7 +200,8 @@ struct tunnel *tunnel_create(uv_loop_t *loop, struct stream *s,
     set_config(t, config);
     init_handles(t);
     window_init(t);
-    if (session_create(t) != 0 || link_io_create(t) != 0 || send_ping(t) != 0) {
+    if (tunnel_session_create(t) != 0 || link_io_create(t) != 0 ||
+        send_ping(t) != 0) {
         t->destroyed = t->ended = t->end_told = true;
         release(t);
         errno = ENOMEM;

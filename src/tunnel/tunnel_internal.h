@@ -159,7 +159,7 @@ void link_io_stop(struct tunnel *t);
 void link_io_goodbye(struct tunnel *t);
 
 /* session.c */
-int session_create(struct tunnel *t);
+int tunnel_session_create(struct tunnel *t);
 
 /* tstream.c */
 struct tunnel_stream *tstream_create(struct tunnel *t, enum tunnel_kind kind);
