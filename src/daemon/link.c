@@ -148,15 +148,23 @@ static void start_tunnel(struct link *l, struct stream *stream)
 {
     static const struct tunnel_config config = {.role = TUNNEL_CLIENT};
     cleanup_free char *hello = make_hello(l);
+    char text[200];
+    int rc;
 
     if (l->websocket)
         stream = websocket_create(stream, true);
     if (stream)
         l->tunnel = tunnel_create(l->loop, stream, &config, &tunnel_ops, l);
-    if (!l->tunnel || !hello ||
-        tunnel_request(l->tunnel, "POST", "/tp/v1/hello", hello, hello_cb, l) <
-            0)
-        fail_text(l, "internal", "the link could not be set up");
+    if (!l->tunnel || !hello)
+        rc = -ENOMEM;
+    else
+        rc = tunnel_request(l->tunnel, "POST", "/tp/v1/hello", hello, hello_cb,
+                            l);
+    if (rc == 0)
+        return;
+    snprintf(text, sizeof(text), "the link could not be set up: %s",
+             strerror(-rc));
+    fail_text(l, "internal", text);
 }
 
 /* ---- dialling ---- */
