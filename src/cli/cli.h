@@ -76,8 +76,8 @@ char **cli_args(const struct cli *cli);
 bool cli_is_json(const struct cli *cli);
 bool cli_is_quiet(const struct cli *cli);
 
-/* The name that a failure gets in JSON ("not-installed"); a literal, or text
- * that outlives the command. Returns err's code for `return cli_fail(...)`. */
+/* The name that a failure gets in JSON ("not-installed"); copied. Returns err's
+ * code for `return cli_fail(...)`. */
 int cli_fail(struct cli *cli, const char *code, const struct tp_error *err);
 
 /* Text for a person on standard output; control characters are shown as '?'

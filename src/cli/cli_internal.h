@@ -21,7 +21,7 @@ struct cli {
     size_t arg_count;
     bool json, quiet, help, version;
     bool stderr_tty;
-    const char *error_code;
+    char error_code[32];
 };
 
 /* Reads argv; returns 0, or a negative errno with a usage error. cli must be

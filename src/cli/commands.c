@@ -5,7 +5,9 @@
 #include "cli/commands.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_helm, &cmd_version, &cmd_completion, &cmd_help, NULL,
+    &cmd_connect,     &cmd_status, &cmd_quit,
+    &cmd_config_view, &cmd_helm,   &cmd_version,
+    &cmd_completion,  &cmd_help,   NULL,
 };
 
 static const char *const formats[] = {"text", "json", NULL};

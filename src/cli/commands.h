@@ -5,8 +5,12 @@
 #include "cli/cli.h"
 
 extern const struct cli_command cmd_completion;
+extern const struct cli_command cmd_config_view;
+extern const struct cli_command cmd_connect;
 extern const struct cli_command cmd_helm;
 extern const struct cli_command cmd_help;
+extern const struct cli_command cmd_quit;
+extern const struct cli_command cmd_status;
 extern const struct cli_command cmd_version;
 
 #endif

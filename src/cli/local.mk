@@ -1,14 +1,28 @@
 noinst_LIBRARIES += libtp-cli.a
 libtp_cli_a_SOURCES = \
+	src/cli/apicheck.c src/cli/apicheck.h \
 	src/cli/cli.h src/cli/cli_internal.h \
+	src/cli/client_config.c src/cli/client_config.h \
 	src/cli/cmd_completion.c \
+	src/cli/cmd_config.c \
+	src/cli/cmd_connect.c \
 	src/cli/cmd_help.c \
+	src/cli/cmd_quit.c \
+	src/cli/cmd_status.c \
 	src/cli/cmd_version.c \
 	src/cli/commands.c src/cli/commands.h \
+	src/cli/common_options.c src/cli/common_options.h \
+	src/cli/container.c src/cli/container.h \
+	src/cli/daemon.c src/cli/daemon.h \
 	src/cli/help.c \
+	src/cli/helper.c src/cli/helper.h \
+	src/cli/image.c src/cli/image.h \
 	src/cli/options.c \
-	src/cli/output.c
-CLI_LIBS = libtp-cli.a $(BASE_LIBS)
+	src/cli/output.c \
+	src/cli/publish.c src/cli/publish.h \
+	src/cli/reach.c src/cli/reach.h \
+	src/cli/session.c src/cli/session.h
+CLI_LIBS = libtp-cli.a $(ENGINE_LIBS) $(KUBE_LIBS)
 
 bin_PROGRAMS += tp
 tp_SOURCES = src/cli/main.c

@@ -29,7 +29,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     rc = cli_parse(&cli, argc, argv, &err);
     if (rc < 0) {
-        cli.error_code = "usage";
+        cli_fail(&cli, "usage", &err);
         cli_print_error(&cli, &err);
         rc = CLI_EXIT_USAGE;
     } else if (cli.version) {

@@ -45,7 +45,7 @@ bool cli_is_quiet(const struct cli *cli)
 
 int cli_fail(struct cli *cli, const char *code, const struct tp_error *err)
 {
-    cli->error_code = code;
+    snprintf(cli->error_code, sizeof(cli->error_code), "%s", code);
     return err->code < 0 ? err->code : -EIO;
 }
 
@@ -134,6 +134,6 @@ void cli_print_error(const struct cli *cli, const struct tp_error *err)
     }
     obj = json_object_new_object();
     json_put_str(obj, "error", err->text);
-    json_put_str(obj, "code", cli->error_code ? cli->error_code : "failed");
+    json_put_str(obj, "code", *cli->error_code ? cli->error_code : "failed");
     cli_print_json(cli, obj);
 }

@@ -175,6 +175,33 @@ int engine_call(struct engine *e, const char *method, const char *path,
     return rc;
 }
 
+int engine_get_text(struct engine *e, const char *path, size_t max, char **out,
+                    size_t *len, struct tp_error *err)
+{
+    cleanup_free char *full = engine_versioned(e, path);
+    struct engine_request req = {.method = "GET", .path = full};
+    struct engine_conn *conn;
+    struct engine_reply reply;
+    int rc;
+
+    *out = NULL;
+    if (!full)
+        return tp_error_set(err, -ENOMEM, "out of memory");
+    rc = exchange(e, &req, &conn, &reply, err);
+    if (rc < 0)
+        return rc;
+    if (reply.head.status >= 400) {
+        rc = finish_call(e, &reply, NULL, err);
+    } else {
+        rc = engine_http_read_all(&reply, max, out, len);
+        if (rc < 0)
+            engine_broken(e, rc, err);
+    }
+    engine_conn_close(conn);
+    engine_http_release(&reply);
+    return rc;
+}
+
 /* The engine's version from GET /_ping, ours within the limits. */
 static int choose_version(struct engine *e, const char *header,
                           struct tp_error *err)

@@ -59,6 +59,10 @@ int engine_container_stop(struct engine *e, const char *name, unsigned seconds,
 int engine_container_remove(struct engine *e, const char *name,
                             struct tp_error *err);
 
+/* The last lines of its log as one line of text, cut to 300 bytes. Owned. */
+int engine_container_log(struct engine *e, const char *name, unsigned lines,
+                         char **out, struct tp_error *err);
+
 /* Networks. */
 int engine_network_list(struct engine *e, struct json_object **out,
                         struct tp_error *err);

@@ -24,6 +24,10 @@ struct engine_conn *engine_dial(struct engine *e, struct tp_error *err);
 /* "/v1.41" + path. Owned. */
 char *engine_versioned(const struct engine *e, const char *path);
 
+/* GET whose answer is not JSON: owned text of at most max bytes. */
+int engine_get_text(struct engine *e, const char *path, size_t max, char **out,
+                    size_t *len, struct tp_error *err);
+
 /* Turns a failed exchange (a negative errno) into a line. */
 int engine_broken(const struct engine *e, int code, struct tp_error *err);
 

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "engine/engine_internal.h"
+#include "engine/frames.h"
 
 /* engine_call() with a path made by printf. */
 static int call(struct engine *e, struct tp_error *err,
@@ -93,6 +94,41 @@ int engine_container_remove(struct engine *e, const char *name,
         call(e, err, NULL, NULL, "DELETE", "/containers/%s?force=1&v=1", id);
 
     return rc == -ENOENT ? 0 : rc;
+}
+
+struct log_text {
+    char text[301];
+    size_t len;
+};
+
+static int on_log(void *arg, unsigned stream, const uint8_t *data, size_t len)
+{
+    struct log_text *log = arg;
+
+    (void)stream;
+    for (size_t i = 0; i < len && log->len < sizeof(log->text) - 1; i++)
+        log->text[log->len++] = data[i] < 0x20 ? ' ' : (char)data[i];
+    return 0;
+}
+
+int engine_container_log(struct engine *e, const char *name, unsigned lines,
+                         char **out, struct tp_error *err)
+{
+    cleanup_free char *id = engine_escape(name), *path = NULL, *raw = NULL;
+    struct engine_frames frames = {0};
+    struct log_text log = {0};
+    size_t len;
+
+    if (asprintf(&path, "/containers/%s/logs?stdout=1&stderr=1&tail=%u", id,
+                 lines) < 0) {
+        path = NULL;
+        return tp_error_set(err, -ENOMEM, "out of memory");
+    }
+    if (engine_get_text(e, path, 65536, &raw, &len, err) < 0)
+        return err ? err->code : -EIO;
+    engine_frames_feed(&frames, (uint8_t *)raw, len, on_log, &log);
+    *out = strdup(log.text);
+    return *out ? 0 : tp_error_set(err, -ENOMEM, "out of memory");
 }
 
 int engine_network_list(struct engine *e, struct json_object **out,

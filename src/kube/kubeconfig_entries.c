@@ -52,6 +52,9 @@ int kube_read_cluster(const struct kube_entry *e, struct kube_context *ctx,
     int rc;
 
     rc = kube_entry_text(e, "server", &ep->server, err);
+    for (size_t len = ep->server ? strlen(ep->server) : 0;
+         len > 0 && ep->server[len - 1] == '/'; len--)
+        ep->server[len - 1] = '\0';
     if (rc == 0)
         rc = check_server(e, ep->server, err);
     if (rc == 0)

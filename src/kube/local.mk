@@ -7,6 +7,7 @@ libtp_kube_a_SOURCES = \
 	src/kube/kubeconfig_entries.c \
 	src/kube/kubeconfig_internal.h \
 	src/kube/kubeconfig_proxy.c \
+	src/kube/kubeconfig_url.c src/kube/kubeconfig_url.h \
 	src/kube/kubeconfig_values.c \
 	src/kube/yaml.c src/kube/yaml.h
 KUBE_LIBS = libtp-kube.a $(BASE_LIBS) $(CURL_LIBS) $(YAML_LIBS)

@@ -459,7 +459,7 @@ START_TEST(plugin_gets_argv_environment_and_cluster)
 
     load_plugin(&ctx,
                 "case $KUBERNETES_EXEC_INFO in *'\"server\":\"https://h:6443/"
-                "p/\"'*'\"audience\":7'*'\"interactive\":false'*) ;; *) exit 9"
+                "p\"'*'\"audience\":7'*'\"interactive\":false'*) ;; *) exit 9"
                 ";; esac\n"
                 "T=\"$#:$1:$2:$GREETING\"; " ANSWER);
     ck_assert_msg(kube_exec_run(ctx.exec, false, &c, &err) == 0, "%s",

@@ -1,0 +1,504 @@
+/*
+ * cmd_connect.c - tp connect
+ *
+ * Everything that can be wrong without a container is asked first. What this
+ * call makes it removes again if it fails or is interrupted; signals arrive by
+ * a descriptor (signalfd) from the first thing made on.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "cli/apicheck.h"
+#include "cli/cli_internal.h"
+#include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cli/container.h"
+#include "cli/daemon.h"
+#include "cli/helper.h"
+#include "cli/image.h"
+#include "cli/publish.h"
+#include "cli/session.h"
+#include "kube/kubeconfig_url.h"
+
+#define ASK_MS       20000
+#define MAX_NETWORKS 16
+
+struct connect {
+    struct cli *cli;
+    const char *name;
+    struct kube_context kube;
+    struct client_config config;
+    struct kube_credentials plugin;
+    struct engine *engine;
+    struct daemon daemon;
+    struct reach reach;
+    struct json_object *exposed, *bindings, *hosts;
+    struct json_object *session;
+    char *container; /* id of the one that is used */
+    bool made;       /* by this call */
+    bool asked;      /* a session was begun in it by this call */
+    int signals;     /* signalfd, or -1 */
+    char *code;
+};
+
+/* ---- flags ---- */
+
+static int parse_publish(struct connect *c, struct tp_error *err)
+{
+    c->exposed = json_object_new_object();
+    c->bindings = json_object_new_object();
+    for (size_t i = 0; i < cli_count(c->cli, "publish"); i++) {
+        int rc = publish_parse(cli_get_nth(c->cli, "publish", i), c->exposed,
+                               c->bindings, err);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int parse_hosts(struct connect *c, struct tp_error *err)
+{
+    c->hosts = json_object_new_array();
+    for (size_t i = 0; i < cli_count(c->cli, "add-host"); i++) {
+        const char *text = cli_get_nth(c->cli, "add-host", i);
+
+        if (!strchr(text, ':') || text[0] == ':')
+            return tp_error_set(err, -EINVAL,
+                                "--add-host: '%s' is not NAME:ADDRESS", text);
+        json_object_array_add(c->hosts, json_object_new_string(text));
+    }
+    return 0;
+}
+
+static int read_settings(struct connect *c, struct tp_error *err)
+{
+    int rc;
+
+    c->name = common_name(c->cli, err);
+    if (!c->name)
+        return -EINVAL;
+    rc = parse_publish(c, err);
+    if (rc == 0)
+        rc = parse_hosts(c, err);
+    if (rc == 0)
+        rc = common_load_kube(c->cli, &c->kube, err);
+    if (rc == 0)
+        rc = common_load_config(c->cli, &c->kube, &c->config, err);
+    return rc;
+}
+
+/* ---- before anything is made ---- */
+
+static int find_container(struct connect *c, struct tp_error *err)
+{
+    int rc;
+
+    c->engine = engine_open(err);
+    if (!c->engine) {
+        cli_fail(c->cli, "no-docker", err);
+        return err->code;
+    }
+    rc = daemon_find(&c->daemon, c->engine, c->name, err);
+    if (rc == 0 && c->daemon.state == DAEMON_FOREIGN) {
+        tp_error_set(err, -EEXIST,
+                     "the name '%s' is taken by a container that is not tp's; "
+                     "use --name, or remove it",
+                     c->name);
+        rc = cli_fail(c->cli, "name-taken", err);
+    }
+    return rc;
+}
+
+static int check_cluster(struct connect *c, struct tp_error *err)
+{
+    const struct kube_credentials *plugin = NULL;
+    const char *code = NULL;
+    int rc;
+
+    if (c->kube.exec) {
+        cli_progress(c->cli, "Running %s ...", c->kube.exec->argv[0]);
+        rc = kube_exec_run(c->kube.exec, false, &c->plugin, err);
+        if (rc < 0)
+            return cli_fail(c->cli, "unauthorized", err);
+        plugin = &c->plugin;
+    }
+    cli_progress(c->cli, "Asking the API server %s ...",
+                 c->kube.endpoint.server);
+    rc = api_check(&c->kube, plugin, &code, err);
+    return rc < 0 ? cli_fail(c->cli, code, err) : 0;
+}
+
+/* Where the container has to dial: the proxy, if there is one. */
+static int find_way(struct connect *c, struct tp_error *err)
+{
+    const struct kube_endpoint *ep = &c->kube.endpoint;
+    cleanup_free char *host = NULL, *path = NULL;
+    struct kube_proxy proxy;
+    unsigned short port;
+    int rc;
+
+    if (ep->proxy_url && *ep->proxy_url) {
+        rc = kube_proxy_split(ep->proxy_url, &proxy, err);
+        if (rc == 0)
+            rc = reach_find(&c->reach, c->engine, proxy.host, proxy.port, err);
+        kube_proxy_release(&proxy);
+        return rc;
+    }
+    rc = kube_server_split(ep->server, &host, &port, &path, err);
+    if (rc == 0)
+        rc = reach_find(&c->reach, c->engine, host, port, err);
+    return rc < 0 ? cli_fail(c->cli, "unreachable", err) : 0;
+}
+
+static int build_session(struct connect *c, struct tp_error *err)
+{
+    cleanup_json struct json_object *subnets = NULL;
+    struct session_input in = {.name = c->name,
+                               .kube = &c->kube,
+                               .plugin = c->kube.exec ? &c->plugin : NULL,
+                               .config = &c->config,
+                               .reach = &c->reach};
+    int rc = reach_host_subnets(c->engine, &subnets, err);
+
+    if (rc < 0)
+        return rc;
+    in.host_subnets = subnets;
+    c->session = session_build(&in, err);
+    return c->session ? 0 : err->code;
+}
+
+/* ---- the container ---- */
+
+/* From here on Ctrl-C is a readable descriptor. */
+static int catch_signals(struct connect *c, struct tp_error *err)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return tp_error_errno(err, -errno, "signals");
+    c->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (c->signals < 0)
+        return tp_error_errno(err, -errno, "signals");
+    engine_set_cancel(c->engine, c->signals);
+    return 0;
+}
+
+static int replace_leftover(struct connect *c, struct tp_error *err)
+{
+    cleanup_json struct json_object *joined = NULL;
+
+    if (c->daemon.state != DAEMON_STOPPED)
+        return 0;
+    if (daemon_list_joined(c->engine, &c->daemon, false, &joined, NULL) == 0) {
+        for (size_t i = 0; i < json_array_len(joined); i++)
+            cli_warn(
+                c->cli,
+                "the container '%s' sits in the network of the stopped "
+                "one; start it again",
+                json_get_str(json_object_array_get_idx(joined, i), "name", ""));
+    }
+    return engine_container_remove(c->engine, c->daemon.id, err);
+}
+
+static int make_container(struct connect *c, struct tp_error *err)
+{
+    const char *networks[MAX_NETWORKS + 2] = {NULL};
+    struct container_options o = {.name = c->name,
+                                  .hostname = cli_get(c->cli, "hostname"),
+                                  .networks = networks,
+                                  .exposed = c->exposed,
+                                  .bindings = c->bindings,
+                                  .hosts = c->hosts};
+    size_t count = 0, asked = cli_count(c->cli, "network");
+    int rc;
+
+    if (asked > MAX_NETWORKS)
+        return tp_error_set(err, -E2BIG, "too many --network");
+    if (c->reach.network)
+        networks[count++] = c->reach.network;
+    for (size_t i = 0; i < asked; i++) {
+        const char *name = cli_get_nth(c->cli, "network", i);
+
+        if (!c->reach.network || strcmp(name, c->reach.network) != 0)
+            networks[count++] = name;
+    }
+    rc = image_ensure(c->cli, c->engine, &o.image, err);
+    if (rc == 0)
+        rc = replace_leftover(c, err);
+    if (rc < 0)
+        return rc;
+    cli_progress(c->cli, "Starting the container %s ...", c->name);
+    rc = container_start(c->engine, &o, &c->container, err);
+    c->made = rc == 0;
+    return rc;
+}
+
+static int use_container(struct connect *c, struct tp_error *err)
+{
+    c->container = strdup(c->daemon.id);
+    if (cli_has(c->cli, "publish") || cli_has(c->cli, "hostname") ||
+        cli_has(c->cli, "add-host"))
+        cli_note(c->cli,
+                 "the container '%s' runs already: --publish, --hostname and "
+                 "--add-host need 'tp quit' first",
+                 c->name);
+    return c->container ? 0 : tp_error_set(err, -ENOMEM, "out of memory");
+}
+
+/* ---- the session ---- */
+
+static int explain(struct connect *c, struct tp_error *err)
+{
+    const char *code = c->code ? c->code : "failed";
+
+    if (!strcmp(code, "busy")) {
+        char text[300];
+
+        snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, err->text);
+        tp_error_set(err, err->code,
+                     "'%s' has another session (%s); end it by 'tp quit "
+                     "--name %s', or use another --name",
+                     c->name, text, c->name);
+    }
+    return cli_fail(c->cli, code, err);
+}
+
+/* Why a container that was just started is not there any more. */
+static int explain_end(struct connect *c, int rc, struct tp_error *err)
+{
+    cleanup_free char *log = NULL;
+    struct daemon d = {0};
+
+    if (daemon_find(&d, c->engine, c->container, NULL) == 0 &&
+        d.state == DAEMON_STOPPED &&
+        engine_container_log(c->engine, c->container, 3, &log, NULL) == 0)
+        rc = tp_error_set(err, -EIO, "the container '%s' ended at once: %s",
+                          c->name, log);
+    daemon_release(&d);
+    return rc;
+}
+
+static int begin_session(struct connect *c, bool *already, struct tp_error *err)
+{
+    cleanup_json struct json_object *request = daemon_request("connect");
+    cleanup_json struct json_object *answer = NULL;
+    int rc;
+
+    json_object_object_add(request, "session", json_object_get(c->session));
+    rc = daemon_ask(c->engine, c->container, request, ASK_MS, &answer, &c->code,
+                    err);
+    if (rc == -EPROTO)
+        return explain(c, err);
+    if (rc < 0)
+        return c->made && rc != -ECANCELED ? explain_end(c, rc, err) : rc;
+    *already = json_get_bool(answer, "already", false);
+    c->asked = !*already;
+    return 0;
+}
+
+/* Takes one line of the answer to `wait`. 1: the status; 0: go on. */
+static int take_line(struct connect *c, struct json_object *line,
+                     struct tp_error *err)
+{
+    const char *progress = json_get_str(line, "progress", NULL);
+    const char *error = json_get_str(line, "error", NULL);
+
+    if (json_get(line, "state"))
+        return 1;
+    if (progress)
+        cli_progress(c->cli, "%s ...", progress);
+    if (!error)
+        return 0;
+    tp_error_set(err, -EPROTO, "%s", error);
+    c->code = strdup(json_get_str(line, "code", "failed"));
+    return explain(c, err);
+}
+
+static int wait_connected(struct connect *c, struct json_object **status,
+                          struct tp_error *err)
+{
+    cleanup_json struct json_object *request = daemon_request("wait");
+    long ms = client_config_ms(&c->config, CONFIG_CONNECT_TIMEOUT);
+    struct daemon_ctl *ctl;
+    int rc = 0;
+
+    json_object_object_add(request, "timeout",
+                           json_object_new_int64((ms + 999) / 1000));
+    cli_progress(c->cli, "Connecting ...");
+    ctl = daemon_ctl_open(c->engine, c->container, request, err);
+    if (!ctl)
+        return err->code;
+    while (rc == 0) {
+        cleanup_json struct json_object *line = NULL;
+
+        rc = daemon_ctl_read(ctl, (int)ms + 10000, &line, err);
+        if (rc == 0)
+            rc = tp_error_set(err, -EIO, "the daemon ended unexpectedly");
+        else if (rc > 0)
+            rc = take_line(c, line, err);
+        if (rc > 0)
+            *status = json_object_get(line);
+    }
+    daemon_ctl_close(ctl);
+    return rc < 0 ? rc : 0;
+}
+
+static void report(struct connect *c, struct json_object *status, bool already)
+{
+    json_object_object_add(status, "already", json_object_new_boolean(already));
+    cli_print_json(c->cli, status);
+    cli_print(c->cli, "%s to context %s, namespace %s (%s)\n",
+              already ? "Already connected" : "Connected", c->kube.name,
+              c->kube.namespace, c->kube.endpoint.server);
+    if (!cli_is_quiet(c->cli) && !already)
+        cli_print(c->cli,
+                  "Join it: docker run --rm -it --network container:%s IMAGE\n",
+                  c->name);
+}
+
+static int start_session(struct connect *c, struct tp_error *err)
+{
+    cleanup_json struct json_object *status = NULL;
+    bool already = false;
+    int rc;
+
+    rc = c->daemon.state == DAEMON_RUNNING ? use_container(c, err)
+                                           : make_container(c, err);
+    if (rc == 0)
+        rc = begin_session(c, &already, err);
+    if (rc == 0)
+        rc = wait_connected(c, &status, err);
+    if (rc == 0 && helper_is_needed(&c->kube))
+        rc = helper_start(&c->kube, c->container, err);
+    if (rc == 0)
+        report(c, status, already);
+    return rc;
+}
+
+/* Removes what this call made. */
+static void undo(struct connect *c)
+{
+    cleanup_json struct json_object *request = daemon_request("disconnect");
+    cleanup_json struct json_object *answer = NULL;
+    struct tp_error err = {0};
+
+    engine_set_cancel(c->engine, -1);
+    if (c->made)
+        engine_container_remove(c->engine, c->container, NULL);
+    else if (c->asked)
+        daemon_ask(c->engine, c->container, request, ASK_MS, &answer, NULL,
+                   &err);
+}
+
+static int connect_all(struct connect *c, struct tp_error *err)
+{
+    int rc = read_settings(c, err);
+
+    if (rc == 0)
+        rc = find_container(c, err);
+    if (rc == 0)
+        rc = check_cluster(c, err);
+    if (rc == 0)
+        rc = find_way(c, err);
+    if (rc == 0)
+        rc = build_session(c, err);
+    if (rc == 0)
+        rc = catch_signals(c, err);
+    if (rc < 0)
+        return rc;
+    rc = start_session(c, err);
+    if (rc < 0)
+        undo(c);
+    return rc;
+}
+
+static void release(struct connect *c)
+{
+    kube_context_release(&c->kube);
+    kube_credentials_release(&c->plugin);
+    client_config_release(&c->config);
+    engine_close(c->engine);
+    daemon_release(&c->daemon);
+    reach_release(&c->reach);
+    json_object_put(c->exposed);
+    json_object_put(c->bindings);
+    json_object_put(c->hosts);
+    json_object_put(c->session);
+    free(c->container);
+    free(c->code);
+    if (c->signals >= 0)
+        close(c->signals);
+}
+
+static int run(struct cli *cli, struct tp_error *err)
+{
+    struct connect c = {.cli = cli, .signals = -1};
+    int rc = connect_all(&c, err);
+
+    if (rc == -ECANCELED)
+        cli_fail(cli, "interrupted", err);
+    release(&c);
+    return rc;
+}
+
+static const struct cli_option options[] = {
+    OPTION_NAME,
+    OPTIONS_KUBE,
+    OPTION_MANAGER_NAMESPACE,
+    {.name = "publish",
+     .letter = 'p',
+     .arg = "[IP:][PORT:]PORT",
+     .help = "publish a port of the joined containers, as docker's -p",
+     .repeatable = true},
+    {.name = "hostname",
+     .arg = "NAME",
+     .help = "hostname that the joined containers see"},
+    {.name = "add-host",
+     .arg = "NAME:IP",
+     .help = "add a line to their /etc/hosts",
+     .repeatable = true},
+    {.name = "network",
+     .arg = "NETWORK",
+     .help = "join this Docker network as well",
+     .repeatable = true},
+    OPTIONS_ROUTING,
+    {.name = "timeout",
+     .arg = "TIME",
+     .help = "how long to wait for the session (default 30s)"},
+    {.name = "as", .arg = "USER", .help = "impersonate this user"},
+    {.name = "as-group",
+     .arg = "GROUP",
+     .help = "impersonate this group",
+     .repeatable = true},
+    {0},
+};
+
+const struct cli_command cmd_connect = {
+    .name = "connect",
+    .summary = "connect a container's network to the cluster",
+    .usage = "[flags]",
+    .details =
+        "Starts the container tp-daemon, whose network other containers join "
+        "by\n--network container:tp-daemon: in it the cluster's services, pods "
+        "and names are\nreached as from a pod of the namespace. The cluster "
+        "needs the chart ('tp helm\ninstall', once).\n\nConnecting twice says "
+        "so and succeeds. Ports are published at connect, because\na container "
+        "that joins another's network cannot publish any.\n",
+    .example = "  tp connect\n"
+               "  tp connect -n team-a --publish 8080:8080\n"
+               "  docker run --rm -it --network container:tp-daemon myimage\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,252 @@
+/* cmd_status.c - tp status: what the daemon says, and who joined it */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "cli/cli_internal.h"
+#include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cli/daemon.h"
+
+#define ASK_MS 10000
+
+static void print_since(struct cli *cli, const char *what, int64_t since)
+{
+    int64_t seconds = since ? (int64_t)time(NULL) - since : -1;
+
+    if (seconds < 0)
+        return;
+    if (seconds < 120)
+        cli_print(cli, "  %-12s%" PRId64 " s ago\n", what, seconds);
+    else if (seconds < 7200)
+        cli_print(cli, "  %-12s%" PRId64 " min ago\n", what, seconds / 60);
+    else
+        cli_print(cli, "  %-12s%" PRId64 " h ago\n", what, seconds / 3600);
+}
+
+static void print_text(struct cli *cli, const char *what, const char *text)
+{
+    if (text && *text)
+        cli_print(cli, "  %-12s%s\n", what, text);
+}
+
+static void print_list(struct cli *cli, const char *what,
+                       struct json_object *list)
+{
+    if (json_array_len(list) == 0)
+        return;
+    cli_print(cli, "  %-12s", what);
+    for (size_t i = 0; i < json_array_len(list); i++)
+        cli_print(cli, "%s%s", i ? ", " : "",
+                  json_object_get_string(json_object_array_get_idx(list, i)));
+    cli_print(cli, "\n");
+}
+
+static void print_rejected(struct cli *cli, struct json_object *list)
+{
+    for (size_t i = 0; i < json_array_len(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+
+        cli_print(cli, "  %-12s%s: %s\n", "refused",
+                  json_get_str(item, "subnet", ""),
+                  json_get_str(item, "reason", ""));
+    }
+}
+
+static void print_link(struct cli *cli, struct json_object *status)
+{
+    int64_t rtt = json_get_int(status, "link.rttUs", -1);
+    int64_t reconnects = json_get_int(status, "link.reconnects", 0);
+
+    if (!json_get(status, "link"))
+        return;
+    cli_print(cli, "  %-12s%s, %s", "link",
+              json_get_str(status, "link.kind", ""),
+              json_get_str(status, "link.framing", ""));
+    if (rtt >= 0)
+        cli_print(cli, ", %.1f ms", (double)rtt / 1000);
+    if (reconnects > 0)
+        cli_print(cli, ", connected again %" PRId64 " times", reconnects);
+    cli_print(cli, "\n");
+}
+
+static void print_traffic(struct cli *cli, struct json_object *status)
+{
+    if (!json_get(status, "streams"))
+        return;
+    cli_print(cli,
+              "  %-12s%" PRId64 " TCP, %" PRId64 " UDP; %" PRId64
+              " opened, %" PRId64 " refused; %.1f MB in, %.1f MB out\n",
+              "traffic", json_get_int(status, "streams.tcp", 0),
+              json_get_int(status, "streams.udp", 0),
+              json_get_int(status, "streams.opened", 0),
+              json_get_int(status, "streams.refused", 0),
+              (double)json_get_int(status, "bytes.in", 0) / 1e6,
+              (double)json_get_int(status, "bytes.out", 0) / 1e6);
+}
+
+static void print_joined(struct cli *cli, struct json_object *joined)
+{
+    for (size_t i = 0; i < json_array_len(joined); i++) {
+        struct json_object *item = json_object_array_get_idx(joined, i);
+        const char *name = json_get_str(item, "name", "");
+
+        if (!json_get_bool(item, "dead", false))
+            cli_print(cli, "  %-12s%s\n", "container", name);
+        else
+            cli_warn(cli,
+                     "the container '%s' has lost its network (the one that it "
+                     "joined is gone); start it again",
+                     name);
+    }
+}
+
+static void print_head(struct cli *cli, struct json_object *status)
+{
+    const char *state = json_get_str(status, "state", "");
+    const char *name = json_get_str(status, "name", "");
+
+    if (!strcmp(state, "absent"))
+        cli_print(cli, "%s: not connected\n", name);
+    else if (!strcmp(state, "stopped"))
+        cli_print(cli, "%s: not connected (its container is stopped)\n", name);
+    else
+        cli_print(cli, "%s: %s%s%s%s%s\n", name, state,
+                  json_get(status, "context") ? " to context " : "",
+                  json_get_str(status, "context", ""),
+                  json_get(status, "namespace") ? ", namespace " : "",
+                  json_get_str(status, "namespace", ""));
+}
+
+static void print_status(struct cli *cli, struct json_object *status)
+{
+    int64_t retry = json_get_int(status, "retryIn", -1);
+
+    print_head(cli, status);
+    print_text(cli, "reason", json_get_str(status, "error", NULL));
+    if (retry >= 0)
+        cli_print(cli, "  %-12sin %" PRId64 " s\n", "next try", retry);
+    print_text(cli, "server", json_get_str(status, "server", NULL));
+    print_text(cli, "user", json_get_str(status, "user", NULL));
+    print_since(cli, "since", json_get_int(status, "since", 0));
+    print_link(cli, status);
+    print_text(cli, "manager", json_get_str(status, "manager.version", NULL));
+    print_list(cli, "services", json_get_array(status, "subnets.service"));
+    print_list(cli, "pods", json_get_array(status, "subnets.pod"));
+    print_list(cli, "also", json_get_array(status, "subnets.also"));
+    print_list(cli, "never", json_get_array(status, "subnets.never"));
+    print_rejected(cli, json_get_array(status, "subnets.rejected"));
+    print_text(cli, "DNS", json_get_str(status, "dns.address", NULL));
+    print_list(cli, "search", json_get_array(status, "dns.search"));
+    print_text(cli, "hold", json_get_str(status, "hold", NULL));
+    print_traffic(cli, status);
+    print_joined(cli, json_get_array(status, "containers"));
+}
+
+/* The status object of one daemon, with `containers`. Owned. */
+static int collect(struct engine *e, const char *name, struct json_object **out,
+                   struct tp_error *err)
+{
+    cleanup_json struct json_object *request = daemon_request("status");
+    struct json_object *joined = NULL;
+    struct daemon d;
+    int rc = daemon_find(&d, e, name, err);
+
+    *out = NULL;
+    if (rc == 0 && d.state == DAEMON_RUNNING) {
+        rc = daemon_ask(e, d.id, request, ASK_MS, out, NULL, err);
+    } else if (rc == 0) {
+        *out = json_object_new_object();
+        json_put_str(*out, "state",
+                     d.state == DAEMON_STOPPED ? "stopped" : "absent");
+    }
+    if (rc == 0)
+        rc = daemon_list_joined(e, &d, true, &joined, err);
+    if (rc == 0) {
+        json_put_str(*out, "name", name);
+        json_object_object_add(*out, "containers", joined);
+    }
+    daemon_release(&d);
+    return rc;
+}
+
+static int show_one(struct cli *cli, struct engine *e, const char *name,
+                    struct json_object *list, struct tp_error *err)
+{
+    struct json_object *status = NULL;
+    int rc = collect(e, name, &status, err);
+
+    if (rc < 0) {
+        json_object_put(status);
+        return rc;
+    }
+    json_object_array_add(list, status);
+    print_status(cli, status);
+    return strcmp(json_get_str(status, "state", ""), "connected")
+               ? CLI_EXIT_NOT_CONNECTED
+               : CLI_EXIT_OK;
+}
+
+static int show_all(struct cli *cli, struct engine *e, struct json_object *list,
+                    struct tp_error *err)
+{
+    cleanup_json struct json_object *names = NULL;
+    int worst = CLI_EXIT_OK, rc = daemon_list_names(e, &names, err);
+
+    if (rc < 0)
+        return rc;
+    if (json_array_len(names) == 0) {
+        cli_print(cli, "not connected\n");
+        worst = CLI_EXIT_NOT_CONNECTED;
+    }
+    for (size_t i = 0; i < json_array_len(names); i++) {
+        rc = show_one(
+            cli, e, json_object_get_string(json_object_array_get_idx(names, i)),
+            list, err);
+        if (rc < 0)
+            return rc;
+        worst = rc > worst ? rc : worst;
+    }
+    return worst;
+}
+
+static int run(struct cli *cli, struct tp_error *err)
+{
+    cleanup_json struct json_object *list = json_object_new_array();
+    cleanup_json struct json_object *out = json_object_new_object();
+    const char *name = common_name(cli, err);
+    bool all = cli_has(cli, "all");
+    struct engine *e;
+    int rc;
+
+    if (!name)
+        return -EINVAL;
+    e = engine_open(err);
+    if (!e)
+        return cli_fail(cli, "no-docker", err);
+    rc = all ? show_all(cli, e, list, err) : show_one(cli, e, name, list, err);
+    engine_close(e);
+    if (rc < 0)
+        return rc;
+    json_object_object_add(out, "sessions", json_object_get(list));
+    cli_print_json(cli, all ? out : json_object_array_get_idx(list, 0));
+    return rc;
+}
+
+static const struct cli_option options[] = {
+    OPTION_NAME,
+    {.name = "all", .help = "show all sessions of this engine"},
+    {0},
+};
+
+const struct cli_command cmd_status = {
+    .name = "status",
+    .summary = "show the session: link, subnets, DNS, containers",
+    .usage = "[flags]",
+    .details = "Exit status: 0 if connected, 3 if not.\n",
+    .options = options,
+    .run = run,
+};

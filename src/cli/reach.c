@@ -1,0 +1,265 @@
+#include "cli/reach.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/sockaddr.h"
+
+void reach_release(struct reach *r)
+{
+    free(r->host);
+    free(r->network);
+    memset(r, 0, sizeof(*r));
+}
+
+static int set_result(struct reach *r, const char *host, unsigned short port,
+                      const char *network, struct tp_error *err)
+{
+    r->host = strdup(host);
+    r->port = port;
+    r->network = network ? strdup(network) : NULL;
+    return r->host && (!network || r->network)
+               ? 0
+               : tp_error_set(err, -ENOMEM, "out of memory");
+}
+
+static bool is_loopback(const char *host)
+{
+    union sockaddr_any addr;
+    struct subnet v4;
+
+    if (!strcasecmp(host, "localhost"))
+        return true;
+    if (sockaddr_parse(&addr, host, 0) < 0)
+        return false;
+    sockaddr_unmap(&addr);
+    if (addr.sa.sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&addr.in6.sin6_addr);
+    return subnet_parse(&v4, "127.0.0.0/8") == 0 && subnet_contains(&v4, &addr);
+}
+
+/* The container's port that is published as host port `port`; 0: none. */
+static unsigned short published(struct json_object *container,
+                                unsigned short port)
+{
+    struct json_object *ports = json_get_array(container, "Ports");
+
+    for (size_t i = 0; i < json_array_len(ports); i++) {
+        struct json_object *p = json_object_array_get_idx(ports, i);
+
+        if (json_get_int(p, "PublicPort", 0) == port &&
+            !strcmp(json_get_str(p, "Type", ""), "tcp"))
+            return (unsigned short)json_get_int(p, "PrivatePort", 0);
+    }
+    return 0;
+}
+
+/* A network of the container in which it has an address; one that a user made
+ * is preferred to the default bridge. */
+static bool find_address(struct json_object *container, const char **network,
+                         const char **address)
+{
+    struct json_object *nets = json_get(container, "NetworkSettings.Networks");
+
+    *network = *address = NULL;
+    if (!nets || !json_object_is_type(nets, json_type_object))
+        return false;
+    json_object_object_foreach(nets, name, net)
+    {
+        const char *ip = json_get_str(net, "IPAddress", "");
+
+        if (!*ip || (*network && strcmp(*network, "bridge") != 0))
+            continue;
+        *network = name;
+        *address = ip;
+    }
+    return *network != NULL;
+}
+
+static int choose_published(struct reach *r, struct json_object *containers,
+                            const char *host, unsigned short port,
+                            struct tp_error *err)
+{
+    const char *network, *address;
+
+    for (size_t i = 0; i < json_array_len(containers); i++) {
+        struct json_object *c = json_object_array_get_idx(containers, i);
+        unsigned short private = published(c, port);
+
+        if (!private || !find_address(c, &network, &address))
+            continue;
+        return set_result(r, address, private,
+                          strcmp(network, "bridge") ? network : NULL, err);
+    }
+    return tp_error_set(err, -EHOSTUNREACH,
+                        "the API server %s:%u is on this machine's loopback, "
+                        "where no container can reach it, and no container "
+                        "publishes that port (an ssh tunnel or a local "
+                        "server?); use an address that containers reach",
+                        host, port);
+}
+
+/* The network whose subnet holds the address, or NULL. */
+static const char *network_of(struct json_object *networks,
+                              const union sockaddr_any *addr)
+{
+    for (size_t i = 0; i < json_array_len(networks); i++) {
+        struct json_object *net = json_object_array_get_idx(networks, i);
+        struct json_object *pools = json_get_array(net, "IPAM.Config");
+
+        for (size_t j = 0; j < json_array_len(pools); j++) {
+            struct json_object *pool = json_object_array_get_idx(pools, j);
+            struct subnet subnet;
+
+            if (subnet_parse(&subnet, json_get_str(pool, "Subnet", "")) == 0 &&
+                subnet_contains(&subnet, addr))
+                return json_get_str(net, "Name", NULL);
+        }
+    }
+    return NULL;
+}
+
+int reach_choose(struct reach *r, struct json_object *containers,
+                 struct json_object *networks, const char *host,
+                 unsigned short port, struct tp_error *err)
+{
+    union sockaddr_any addr;
+    const char *network = NULL;
+
+    memset(r, 0, sizeof(*r));
+    if (is_loopback(host))
+        return choose_published(r, containers, host, port, err);
+    if (sockaddr_parse(&addr, host, port) == 0)
+        network = network_of(networks, &addr);
+    if (network && !strcmp(network, "bridge"))
+        network = NULL; /* the daemon is there anyway */
+    return set_result(r, host, port, network, err);
+}
+
+int reach_find(struct reach *r, struct engine *e, const char *host,
+               unsigned short port, struct tp_error *err)
+{
+    cleanup_json struct json_object *containers = NULL, *networks = NULL;
+    int rc;
+
+    memset(r, 0, sizeof(*r));
+    rc = engine_container_list(e, NULL, false, &containers, err);
+    if (rc == 0)
+        rc = engine_network_list(e, &networks, err);
+    if (rc == 0)
+        rc = reach_choose(r, containers, networks, host, port, err);
+    return rc;
+}
+
+static void add_subnet(struct json_object *out, const char *text)
+{
+    for (size_t i = 0; i < json_array_len(out); i++) {
+        if (!strcmp(json_object_get_string(json_object_array_get_idx(out, i)),
+                    text))
+            return;
+    }
+    json_object_array_add(out, json_object_new_string(text));
+}
+
+static void add_engine_subnets(struct json_object *out,
+                               struct json_object *networks)
+{
+    for (size_t i = 0; i < json_array_len(networks); i++) {
+        struct json_object *pools = json_get_array(
+            json_object_array_get_idx(networks, i), "IPAM.Config");
+
+        for (size_t j = 0; j < json_array_len(pools); j++) {
+            const char *text =
+                json_get_str(json_object_array_get_idx(pools, j), "Subnet", "");
+            struct subnet net;
+
+            if (subnet_parse(&net, text) == 0)
+                add_subnet(out, text);
+        }
+    }
+}
+
+/* The bits of a netmask. */
+static unsigned prefix_of(const struct sockaddr *mask)
+{
+    const uint8_t *bytes;
+    unsigned bits = 0, len;
+
+    if (mask->sa_family == AF_INET) {
+        bytes =
+            (const uint8_t *)&((const struct sockaddr_in *)(const void *)mask)
+                ->sin_addr;
+        len = 4;
+    } else {
+        bytes = ((const struct sockaddr_in6 *)(const void *)mask)
+                    ->sin6_addr.s6_addr;
+        len = 16;
+    }
+    for (unsigned i = 0; i < len; i++)
+        bits += (unsigned)__builtin_popcount(bytes[i]);
+    return bits;
+}
+
+static void add_interface(struct json_object *out, const struct ifaddrs *ifa)
+{
+    int family = ifa->ifa_addr->sa_family;
+    struct subnet net = {.family = family};
+    union sockaddr_any addr = {0};
+    char text[SUBNET_TEXT];
+
+    net.prefix = prefix_of(ifa->ifa_netmask);
+    if (family == AF_INET) {
+        memcpy(&addr.in4, ifa->ifa_addr, sizeof(addr.in4));
+        memcpy(net.addr, &addr.in4.sin_addr, 4);
+    } else {
+        memcpy(&addr.in6, ifa->ifa_addr, sizeof(addr.in6));
+        if (IN6_IS_ADDR_LINKLOCAL(&addr.in6.sin6_addr))
+            return;
+        memcpy(net.addr, &addr.in6.sin6_addr, 16);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned keep = net.prefix > 8 * i ? net.prefix - 8 * i : 0;
+
+        if (keep < 8)
+            net.addr[i] = (uint8_t)(net.addr[i] & (0xff00 >> keep));
+    }
+    if (net.prefix > 0)
+        add_subnet(out, subnet_format(&net, text));
+}
+
+static void add_host_subnets(struct json_object *out)
+{
+    struct ifaddrs *list;
+
+    if (getifaddrs(&list) < 0)
+        return;
+    for (const struct ifaddrs *ifa = list; ifa; ifa = ifa->ifa_next) {
+        if (!ifa->ifa_addr || !ifa->ifa_netmask ||
+            (ifa->ifa_flags & IFF_LOOPBACK) || !(ifa->ifa_flags & IFF_UP))
+            continue;
+        if (ifa->ifa_addr->sa_family == AF_INET ||
+            ifa->ifa_addr->sa_family == AF_INET6)
+            add_interface(out, ifa);
+    }
+    freeifaddrs(list);
+}
+
+int reach_host_subnets(struct engine *e, struct json_object **out,
+                       struct tp_error *err)
+{
+    cleanup_json struct json_object *networks = NULL;
+    int rc = engine_network_list(e, &networks, err);
+
+    *out = NULL;
+    if (rc < 0)
+        return rc;
+    *out = json_object_new_array();
+    add_engine_subnets(*out, networks);
+    add_host_subnets(*out);
+    return 0;
+}
