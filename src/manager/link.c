@@ -20,6 +20,7 @@
 #include "manager/info.h"
 #include "manager/link_internal.h"
 #include "manager/metrics.h"
+#include "net/limit.h"
 
 #define HELLO_MS        20000
 #define REVIEW_MS       50000
@@ -45,6 +46,38 @@ static void audit_link(const struct link *link, const char *verb, bool allowed,
     });
 }
 
+/* ---- the end
+ * ----------------------------------------------------------------- */
+
+static void timer_closed_cb(uv_handle_t *handle)
+{
+    struct link *link = handle->data;
+
+    identity_release(&link->who);
+    free(link);
+}
+
+static void link_end(struct link *link, bool allowed, const char *reason)
+{
+    struct links *links = link->links;
+    struct metrics *metrics = links->env.metrics;
+    struct tunnel_stats stats;
+
+    if (link->closing)
+        return;
+    link->closing = true;
+    audit_link(link, "close", allowed, reason);
+    authorize_cancel(link->review);
+    link->review = NULL;
+    TAILQ_REMOVE(&links->list, link, entry);
+    links->count--;
+    tunnel_get_stats(link->tunnel, &stats);
+    metrics->bytes_in += stats.bytes_in;
+    metrics->bytes_out += stats.bytes_out;
+    tunnel_destroy(link->tunnel);
+    uv_close((uv_handle_t *)&link->timer, timer_closed_cb);
+}
+
 /* ---- authorization again ------------------------------------------------- */
 
 static void review_timer_cb(uv_timer_t *timer);
@@ -63,7 +96,7 @@ static void reviewed_cb(void *arg, int status)
 
     link->review = NULL;
     if (status == -EACCES) {
-        link_close(link, "the right to create connections is gone");
+        link_end(link, false, "the right to create connections is gone");
         return;
     }
     if (status == 0)
@@ -71,7 +104,7 @@ static void reviewed_cb(void *arg, int status)
     else if (link->failing_since == 0)
         link->failing_since = now;
     else if (now - link->failing_since >= REVIEW_GRACE_MS) {
-        link_close(link, "the right could not be confirmed for 5 minutes");
+        link_end(link, false, "the right could not be confirmed for 5 minutes");
         return;
     }
     schedule_review(link);
@@ -169,33 +202,9 @@ static const struct tunnel_ops tunnel_ops = {
     .closed_cb = tunnel_closed_cb,
 };
 
-static void timer_closed_cb(uv_handle_t *handle)
-{
-    struct link *link = handle->data;
-
-    identity_release(&link->who);
-    free(link);
-}
-
 void link_close(struct link *link, const char *reason)
 {
-    struct links *links = link->links;
-    struct metrics *metrics = links->env.metrics;
-    struct tunnel_stats stats;
-
-    if (link->closing)
-        return;
-    link->closing = true;
-    audit_link(link, "close", true, reason);
-    authorize_cancel(link->review);
-    link->review = NULL;
-    TAILQ_REMOVE(&links->list, link, entry);
-    links->count--;
-    tunnel_get_stats(link->tunnel, &stats);
-    metrics->bytes_in += stats.bytes_in;
-    metrics->bytes_out += stats.bytes_out;
-    tunnel_destroy(link->tunnel);
-    uv_close((uv_handle_t *)&link->timer, timer_closed_cb);
+    link_end(link, true, reason);
 }
 
 static bool link_init(struct link *link, struct links *links,
@@ -227,8 +236,11 @@ struct link *link_create(struct links *links, const struct identity *who,
         stream_close(stream, NULL, NULL);
         return NULL;
     }
-    link->tunnel =
-        tunnel_create(links->env.loop, stream, &config, &tunnel_ops, link);
+    if (links->env.rate)
+        stream = limit_create(stream, links->env.rate);
+    if (stream)
+        link->tunnel =
+            tunnel_create(links->env.loop, stream, &config, &tunnel_ops, link);
     if (!link->tunnel) {
         identity_release(&link->who);
         free(link);

@@ -5,6 +5,7 @@ libtp_net_a_SOURCES = \
 	src/net/dial_connect.c src/net/dial_http.c \
 	src/net/dial_internal.h \
 	src/net/http1.c src/net/http1.h \
+	src/net/limit.c src/net/limit.h \
 	src/net/listen.c src/net/listen.h \
 	src/net/stream.c src/net/stream.h \
 	src/net/stream_fd.c \
@@ -29,4 +30,9 @@ check_net_SOURCES = \
 	tests/unit/check_net_websocket.c
 check_net_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_net_LDADD = $(NET_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += check_net_limit
+check_net_limit_SOURCES = tests/unit/check_net_limit.c
+check_net_limit_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_net_limit_LDADD = $(NET_LIBS) $(CHECK_LIBS)
 endif
