@@ -29,7 +29,7 @@ struct cluster_info {
     unsigned connect_timeout_ms; /* 0: not set */
     char *log_level;             /* NULL: not set */
 
-    struct json_object *subnets; /* of the status object */
+    struct json_object *subnets;       /* of the status object */
     struct json_object *client_config; /* the part that was accepted */
 };
 

@@ -37,14 +37,38 @@ static int bad_url(const char *url, const char *why, struct tp_error *err)
     return tp_error_set(err, -EINVAL, "Docker's address '%s': %s", url, why);
 }
 
+/* Cuts ":port" off "host:port" or "[host]:port". *host moves past a bracket;
+ * *number is 0 without a port. Returns NULL, or what is wrong. */
+static const char *cut_port(char **host, unsigned long *number)
+{
+    char *port = **host == '[' ? strchr(*host, ']') : strchr(*host, ':');
+    char *end;
+
+    *number = 0;
+    if (port && *port == ']') {
+        *port++ = '\0';
+        ++*host;
+    }
+    if (!port || !*port)
+        return NULL;
+    if (*port != ':')
+        return "not a host and port";
+    *port++ = '\0';
+    *number = strtoul(port, &end, 10);
+    if (!*port || *end || *number == 0 || *number > 65535)
+        return "not a port";
+    return NULL;
+}
+
 /* "[user@]host[:port][/path]"; what follows the scheme. */
 static int parse_authority(struct engine_target *t, const char *text,
                            struct tp_error *err)
 {
     size_t len = strcspn(text, "/");
     cleanup_free char *copy = strndup(text, len);
-    char *host = copy, *at, *port;
-    unsigned long number = 0;
+    char *host = copy, *at;
+    unsigned long number;
+    const char *why;
 
     if (!copy)
         return out_of_memory(err);
@@ -54,21 +78,9 @@ static int parse_authority(struct engine_target *t, const char *text,
         t->user = strdup(host);
         host = at + 1;
     }
-    port = host[0] == '[' ? strchr(host, ']') : strchr(host, ':');
-    if (port && *port == ']') {
-        *port++ = '\0';
-        host++;
-    }
-    if (port && *port == ':') {
-        char *end;
-
-        *port++ = '\0';
-        number = strtoul(port, &end, 10);
-        if (!*port || *end || number == 0 || number > 65535)
-            return bad_url(t->url, "not a port", err);
-    } else if (port && *port) {
-        return bad_url(t->url, "not a host and port", err);
-    }
+    why = cut_port(&host, &number);
+    if (why)
+        return bad_url(t->url, why, err);
     /* A host or user like "-oProxyCommand=x" would be an option of ssh. */
     if (!*host || host[0] == '-' || (t->user && t->user[0] == '-') ||
         strpbrk(host, " \t\r\n"))

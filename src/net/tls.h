@@ -6,9 +6,9 @@
  * because kubeconfig has `insecure-skip-tls-verify`.
  *
  * Several TLS records are collected into one write() below, and one read()
- * below fetches several (a BIO of our own): at most 128 KiB wait for the socket.
- * An idle stream holds no buffer. stream_shutdown() returns -EAGAIN until all
- * that was written has left; stream_close() does not wait for it.
+ * below fetches several (a BIO of our own): at most 128 KiB wait for the
+ * socket. An idle stream holds no buffer. stream_shutdown() returns -EAGAIN
+ * until all that was written has left; stream_close() does not wait for it.
  *
  * The end of the TCP stream without close_notify is -ECONNRESET: a truncation.
  * ALPN is "http/1.1". A context and its streams belong to one thread.
