@@ -142,10 +142,11 @@ static void got_line(struct control_conn *conn, const char *text, size_t len)
 static void got_bytes(struct control_conn *conn, size_t from)
 {
     while (!conn->closing && !conn->finishing) {
-        uint8_t *head = buf_head(&conn->in);
-        uint8_t *end = memchr(head + from, '\n', buf_used(&conn->in) - from);
-        size_t len;
+        uint8_t *head = buf_head(&conn->in), *end = NULL;
+        size_t len = buf_used(&conn->in) - from;
 
+        if (len > 0)
+            end = memchr(head + from, '\n', len);
         if (!end)
             return;
         len = (size_t)(end - head);

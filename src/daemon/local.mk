@@ -32,7 +32,10 @@ tp_daemon_SOURCES = src/daemon/main.c src/daemon/daemon.c src/daemon/daemon.h
 tp_daemon_LDADD = $(DAEMON_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_dns check_session
+check_PROGRAMS += check_control check_dns check_session
+check_control_SOURCES = tests/unit/check_control.c
+check_control_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_control_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 check_dns_SOURCES = tests/unit/check_dns.c \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
 check_dns_CFLAGS = $(CHECK_CFLAGS_ALL)

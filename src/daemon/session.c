@@ -117,6 +117,7 @@ static void ask_helper(struct session *s)
         return;
     }
     s->asked_ms = now;
+    *s->helper_error = '\0';
     s->need_cb(s->need_arg);
 }
 
@@ -180,6 +181,7 @@ int session_set_credentials(struct session *s, struct json_object *credentials,
     if (rc < 0)
         return rc;
     s->need = false;
+    *s->helper_error = '\0';
     keep(s);
     watch_expiry(s);
     dial_now(s);
@@ -188,13 +190,12 @@ int session_set_credentials(struct session *s, struct json_object *credentials,
 
 void session_helper_failed(struct session *s, const char *why)
 {
-    char text[400];
-
-    snprintf(text, sizeof(text), "no fresh credentials: %s", why);
-    log_warn("%s", text);
+    snprintf(s->helper_error, sizeof(s->helper_error),
+             "no fresh credentials: %s", why);
+    log_warn("%s", s->helper_error);
     if (s->state == SESSION_WAITING && !strcmp(s->code, "unauthorized")) {
         uv_timer_stop(s->retry);
-        session_enter(s, SESSION_REFUSED, "unauthorized", text);
+        session_enter(s, SESSION_REFUSED, "unauthorized", s->helper_error);
     }
 }
 
@@ -260,6 +261,7 @@ static void begin(struct session *s, struct session_config *config)
     s->config = *config;
     s->attempts = 0;
     s->need = false;
+    *s->helper_error = '\0';
     keep(s);
     watch_expiry(s);
 }
@@ -319,6 +321,7 @@ static void stop(struct session *s, bool keep_state)
     session_forget_cluster(s);
     session_config_release(&s->config);
     s->need = s->was_connected = false;
+    *s->helper_error = '\0';
 }
 
 void session_disconnect(struct session *s)

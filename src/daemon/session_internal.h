@@ -50,6 +50,7 @@ struct session {
     void (*need_cb)(void *arg);
     void *need_arg;
     bool need; /* credentials are wanted */
+    char helper_error[400]; /* since it was asked the last time */
     uint64_t asked_ms;
     uv_timer_t *ask;
 

@@ -69,6 +69,8 @@ static void attempt_failed(struct session *s, const struct link_failure *f)
     if (s->current) {
         log_warn("no new link: %s", f->text);
         schedule_retry(s);
+    } else if (f->unauthorized && *s->helper_error) {
+        session_enter(s, SESSION_REFUSED, f->code, s->helper_error);
     } else if (is_final(s, f)) {
         session_enter(s, SESSION_REFUSED, f->code, f->text);
     } else {
