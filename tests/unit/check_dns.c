@@ -276,7 +276,7 @@ static void fake_serve(struct fake *f)
     fake_serve_tcp(f);
 }
 
-#define RUN_UNTIL(condition)                                                   \
+#define SERVE_UNTIL(condition)                                                 \
     do {                                                                       \
         for (int run_i_ = 0; !(condition); run_i_++) {                         \
             ck_assert_msg(run_i_ < 60000, "never: %s", #condition);            \
@@ -382,7 +382,7 @@ START_TEST(names_find_their_resolver)
 
     ask(&in, 1, "web.default.svc.cluster.local");
     ask(&out, 1, "example.com");
-    RUN_UNTIL(in.n && out.n);
+    SERVE_UNTIL(in.n && out.n);
     ck_assert_uint_eq(in.id, 1);
     ck_assert(in.flags & 0x04);
     ck_assert_uint_eq(out.id, 1);
@@ -404,7 +404,7 @@ START_TEST(equal_ids_of_many_clients_do_not_meet)
         ask(&answers[i], 42, name);
     }
     for (size_t i = 0; i < 600; i++) {
-        RUN_UNTIL(answers[i].n);
+        SERVE_UNTIL(answers[i].n);
         ck_assert_uint_eq(answers[i].n, 1);
         ck_assert_uint_eq(answers[i].id, 42);
         ck_assert_uint_eq(answers[i].rcode, 0);
@@ -420,7 +420,7 @@ START_TEST(ids_on_the_way_are_our_own)
 
     for (unsigned i = 0; i < 20; i++) {
         ask(&a, 42, "example.com");
-        RUN_UNTIL(a.n);
+        SERVE_UNTIL(a.n);
         same += upstream.last_id == 42;
     }
     ck_assert_uint_lt(same, 3);
@@ -433,7 +433,7 @@ START_TEST(truncation_reaches_the_client)
 
     cluster.truncate = true;
     ask(&a, 5, "big.cluster.local");
-    RUN_UNTIL(a.n);
+    SERVE_UNTIL(a.n);
     ck_assert(a.flags & 0x02);
 }
 END_TEST
@@ -446,7 +446,7 @@ START_TEST(silence_becomes_servfail_after_a_second_try)
     cluster.silent = upstream.silent = true;
     ask(&in, 5, "a.cluster.local");
     ask(&out, 6, "example.com");
-    RUN_UNTIL(in.n && out.n);
+    SERVE_UNTIL(in.n && out.n);
     ck_assert_uint_eq(in.rcode, DNS_SERVFAIL);
     ck_assert_uint_eq(out.rcode, DNS_SERVFAIL);
     ck_assert_uint_eq(in.id, 5);
@@ -462,10 +462,10 @@ START_TEST(without_a_link_outside_names_go_on)
     dns_set_tunnel(dns, NULL);
     ask(&in, 5, "a.cluster.local");
     ask(&out, 6, "example.com");
-    RUN_UNTIL(out.n);
+    SERVE_UNTIL(out.n);
     ck_assert_uint_eq(out.rcode, 0);
     ck_assert_uint_eq(in.n, 0);
-    RUN_UNTIL(in.n);
+    SERVE_UNTIL(in.n);
     ck_assert_uint_eq(in.rcode, DNS_SERVFAIL);
     ck_assert_uint_eq(cluster.queries, 0);
 }
@@ -478,7 +478,7 @@ START_TEST(a_link_that_comes_in_time_answers)
     dns_set_tunnel(dns, NULL);
     ask(&in, 5, "a.cluster.local");
     dns_set_tunnel(dns, pair.client);
-    RUN_UNTIL(in.n);
+    SERVE_UNTIL(in.n);
     ck_assert_uint_eq(in.rcode, 0);
     ck_assert(in.flags & 0x04);
 }
@@ -491,7 +491,7 @@ START_TEST(cancelled_queries_are_not_answered)
     ask(&a, 1, "a.cluster.local");
     ask(&b, 1, "b.cluster.local");
     dns_cancel(dns, &a);
-    RUN_UNTIL(b.n);
+    SERVE_UNTIL(b.n);
     ck_assert_uint_eq(a.n, 0);
 }
 END_TEST
@@ -506,7 +506,7 @@ START_TEST(answers_and_junk_are_no_queries)
     dns_query(dns, msg, len, reply_cb, &a);
     dns_query(dns, msg, 3, reply_cb, &a);
     ask(&b, 1, "b.cluster.local");
-    RUN_UNTIL(b.n);
+    SERVE_UNTIL(b.n);
     ck_assert_uint_eq(a.n, 0);
     ck_assert_uint_eq(cluster.queries, 1);
 }
@@ -558,14 +558,14 @@ START_TEST(tcp_queries_find_their_resolver)
 
     for (uint16_t i = 0; i < 10; i++) {
         send_tcp(fd, i, i % 2 ? "a.cluster.local" : "example.com");
-        RUN_UNTIL(recv_tcp(fd, &answers[i]));
+        SERVE_UNTIL(recv_tcp(fd, &answers[i]));
         ck_assert_uint_eq(answers[i].id, i);
         ck_assert_uint_eq(!!(answers[i].flags & 0x04), i % 2);
     }
     ck_assert_uint_eq(cluster.conns, 1);
     ck_assert_uint_eq(upstream.conns, 1);
     shutdown(fd, SHUT_WR);
-    RUN_UNTIL(recv(fd, &c, 1, MSG_DONTWAIT) == 0);
+    SERVE_UNTIL(recv(fd, &c, 1, MSG_DONTWAIT) == 0);
     close(fd);
 }
 END_TEST
@@ -580,7 +580,7 @@ START_TEST(tcp_queries_may_be_pipelined)
     for (unsigned n = 0; n < 200; n++) {
         struct answer a = {0};
 
-        RUN_UNTIL(recv_tcp(fd, &a));
+        SERVE_UNTIL(recv_tcp(fd, &a));
         ck_assert_uint_lt(a.id, 200);
         ck_assert_uint_eq(a.rcode, 0);
         seen[a.id]++;
@@ -598,14 +598,14 @@ START_TEST(tcp_backend_that_dies_becomes_servfail)
 
     cluster.silent = true;
     send_tcp(fd, 9, "a.cluster.local");
-    RUN_UNTIL(cluster.queries);
+    SERVE_UNTIL(cluster.queries);
     close(cluster.conn);
     cluster.conn = -1;
-    RUN_UNTIL(recv_tcp(fd, &a));
+    SERVE_UNTIL(recv_tcp(fd, &a));
     ck_assert_uint_eq(a.rcode, DNS_SERVFAIL);
     cluster.silent = false;
     send_tcp(fd, 10, "a.cluster.local");
-    RUN_UNTIL(recv_tcp(fd, &a));
+    SERVE_UNTIL(recv_tcp(fd, &a));
     ck_assert_uint_eq(a.rcode, 0);
     ck_assert_uint_eq(cluster.conns, 2);
     close(fd);
@@ -619,7 +619,7 @@ START_TEST(tcp_without_a_link_is_servfail)
 
     dns_set_tunnel(dns, NULL);
     send_tcp(fd, 9, "a.cluster.local");
-    RUN_UNTIL(recv_tcp(fd, &a));
+    SERVE_UNTIL(recv_tcp(fd, &a));
     ck_assert_uint_eq(a.rcode, DNS_SERVFAIL);
     close(fd);
 }
@@ -633,13 +633,13 @@ START_TEST(link_may_end_under_queries)
     cluster.silent = true;
     send_tcp(fd, 9, "a.cluster.local");
     ask(&udp, 3, "b.cluster.local");
-    RUN_UNTIL(cluster.queries == 2);
+    SERVE_UNTIL(cluster.queries == 2);
     dns_set_tunnel(dns, NULL);
     tunnel_destroy(pair.client);
     pair.client = NULL;
-    RUN_UNTIL(recv_tcp(fd, &a));
+    SERVE_UNTIL(recv_tcp(fd, &a));
     ck_assert_uint_eq(a.rcode, DNS_SERVFAIL);
-    RUN_UNTIL(udp.n);
+    SERVE_UNTIL(udp.n);
     ck_assert_uint_eq(udp.rcode, DNS_SERVFAIL);
     close(fd);
 }
@@ -651,7 +651,7 @@ START_TEST(junk_by_tcp_ends_the_connection)
     char c;
 
     ck_assert_int_eq(send(fd, "\0\4junk", 6, 0), 6);
-    RUN_UNTIL(recv(fd, &c, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET);
+    SERVE_UNTIL(recv(fd, &c, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET);
     close(fd);
 }
 END_TEST
