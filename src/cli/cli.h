@@ -26,6 +26,7 @@ enum cli_exit {
     CLI_EXIT_FAILED = 1,
     CLI_EXIT_USAGE = 2,
     CLI_EXIT_NOT_CONNECTED = 3, /* tp status */
+    CLI_EXIT_INTERRUPTED = 130, /* by a signal, as shells say it */
 };
 
 struct cli;

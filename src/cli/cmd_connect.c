@@ -266,11 +266,12 @@ static int explain(struct connect *c, struct tp_error *err)
     if (!strcmp(code, "busy")) {
         char text[300];
 
-        snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, err->text);
+        /* What the daemon says up to its own advice. */
+        snprintf(text, sizeof(text), "%.*s", (int)strcspn(err->text, ";"),
+                 err->text);
         tp_error_set(err, err->code,
-                     "'%s' has another session (%s); end it by 'tp quit "
-                     "--name %s', or use another --name",
-                     c->name, text, c->name);
+                     "%s; end it by 'tp quit --name %s', or use another --name",
+                     text, c->name);
     }
     return cli_fail(c->cli, code, err);
 }
@@ -406,8 +407,9 @@ static int connect_all(struct connect *c, struct tp_error *err)
 {
     int rc = read_settings(c, err);
 
-    if (rc == 0)
-        rc = find_container(c, err);
+    if (rc < 0)
+        return cli_fail(c->cli, "invalid", err);
+    rc = find_container(c, err);
     if (rc == 0)
         rc = check_cluster(c, err);
     if (rc == 0)

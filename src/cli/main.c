@@ -17,6 +17,8 @@ static int finish(struct cli *cli, int rc, struct tp_error *err)
         rc = tp_error_errno(err, -EIO, "cannot write to standard output");
     if (rc < 0)
         cli_print_error(cli, err);
+    if (rc == -ECANCELED)
+        return CLI_EXIT_INTERRUPTED;
     return rc < 0 ? CLI_EXIT_FAILED : rc;
 }
 
