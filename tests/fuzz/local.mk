@@ -23,6 +23,21 @@ FUZZ_TARGETS += fuzz_websocket
 fuzz_websocket_SOURCES = tests/fuzz/fuzz_websocket.c
 fuzz_websocket_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_websocket_LDADD = $(NET_LIBS)
+
+FUZZ_TARGETS += fuzz_dns
+fuzz_dns_SOURCES = tests/fuzz/fuzz_dns.c
+fuzz_dns_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_dns_LDADD = $(DAEMON_LIBS)
+
+FUZZ_TARGETS += fuzz_control
+fuzz_control_SOURCES = tests/fuzz/fuzz_control.c
+fuzz_control_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_control_LDADD = $(DAEMON_LIBS)
+
+FUZZ_TARGETS += fuzz_hello
+fuzz_hello_SOURCES = tests/fuzz/fuzz_hello.c
+fuzz_hello_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_hello_LDADD = $(DAEMON_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)

@@ -1,0 +1,38 @@
+/* SESSION and credentials, as they come by the control socket. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/session_config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Each line must end in CRLF and hold no other control character. */
+static void check_headers(const char *text)
+{
+    for (; *text; text++) {
+        if (text[0] == '\r' && text[1] == '\n')
+            text++;
+        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct json_object *obj = json_parse_text((const char *)data, size, NULL);
+    struct session_config config;
+
+    if (obj && session_config_parse(&config, obj, NULL) == 0) {
+        char *headers;
+
+        session_config_set_credentials(&config, obj, NULL);
+        headers = session_config_headers(&config, NULL);
+        if (headers)
+            check_headers(headers);
+        free(headers);
+        session_config_release(&config);
+    }
+    json_object_put(obj);
+    return 0;
+}
