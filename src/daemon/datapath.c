@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "daemon/capture_set.h"
@@ -16,8 +17,8 @@
 /*
  * Start: listeners, then what a predecessor left is made to refuse (its
  * listeners are gone), then routing and the queue. Only datapath_set_routes()
- * captures. End: the table first, so that nothing is marked any more when the
- * rest goes.
+ * captures. Wherever something stops being captured, its conversations are
+ * reset first: their next packets would leave by another way.
  */
 struct datapath {
     struct tcp_capture *tcp;
@@ -25,6 +26,7 @@ struct datapath {
     struct hold_queue *queue;
     enum nft_hold_kind hold;
     struct capture_set set;
+    char *rules; /* as installed; NULL: none */
     union sockaddr_any dns;
     struct tunnel *tunnel;
     uint64_t bytes_in, bytes_out; /* of former links */
@@ -93,6 +95,15 @@ static int probe_table(const struct datapath *dp, struct tp_error *err)
                               "(nftables with TPROXY, reject, fib; NET_ADMIN)");
 }
 
+/* A table that another version made may not fit; it is replaced later. */
+static void close_leftovers(void)
+{
+    struct tp_error err;
+
+    if (nft_close(&err) < 0)
+        log_warn("rules of a predecessor: %s", err.text);
+}
+
 static int start(struct datapath *dp, uv_loop_t *loop, struct dns *dns,
                  struct tp_error *err)
 {
@@ -106,7 +117,7 @@ static int start(struct datapath *dp, uv_loop_t *loop, struct dns *dns,
         return -EIO;
     rc = probe_table(dp, err);
     if (!rc)
-        rc = nft_close(err);
+        close_leftovers();
     if (!rc)
         rc = start_routing(dp, err);
     if (!rc)
@@ -120,6 +131,7 @@ static void stop(struct datapath *dp)
     udp_capture_destroy(dp->udp);
     hold_queue_close(dp->queue);
     capture_set_release(&dp->set);
+    free(dp->rules);
     free(dp);
 }
 
@@ -142,20 +154,54 @@ struct datapath *datapath_create(uv_loop_t *loop, struct dns *dns,
     return dp;
 }
 
-static void use_routes(struct datapath *dp, struct capture_set *set)
+/* Gives the new set to those who look at it; the old one ends. */
+static void use_set(struct datapath *dp, const struct capture_set *set)
 {
-    capture_set_release(&dp->set);
+    struct capture_set old = dp->set;
+
     dp->set = *set;
     tcp_capture_set_routes(dp->tcp, &dp->set, &dp->dns);
     udp_capture_set_routes(dp->udp, &dp->set, &dp->dns);
+    capture_set_release(&old);
+}
+
+/* Replacing a table drops what the queue holds (clients retransmit), so it is
+ * not done for nothing. */
+static int use_rules(struct datapath *dp, struct tp_error *err)
+{
+    struct nft_config config;
+    char *rules;
+    int rc;
+
+    fill_config(dp, &config, &dp->set);
+    rules = nft_format(&config);
+    if (!rules)
+        return tp_error_errno(err, -ENOMEM, "nftables");
+    if (dp->rules && !strcmp(rules, dp->rules)) {
+        free(rules);
+        return 0;
+    }
+    rc = nft_run(rules, err);
+    if (rc) {
+        free(rules);
+        return rc;
+    }
+    free(dp->rules);
+    dp->rules = rules;
+    return 0;
+}
+
+static int remove_rules(struct datapath *dp, struct tp_error *err)
+{
+    free(dp->rules);
+    dp->rules = NULL;
+    return nft_remove(err);
 }
 
 int datapath_set_routes(struct datapath *dp,
                         const struct datapath_routes *routes,
                         struct tp_error *err)
 {
-    const union sockaddr_any old_dns = dp->dns;
-    struct nft_config config;
     struct capture_set set;
     int rc = capture_set_build(&set, routes->capture, routes->n_capture,
                                routes->bypass, routes->n_bypass, err);
@@ -165,15 +211,9 @@ int datapath_set_routes(struct datapath *dp,
     dp->dns = routes->dns;
     if (dp->dns.sa.sa_family)
         sockaddr_set_port(&dp->dns, 53);
-    fill_config(dp, &config, &set);
-    rc = routes->n_capture ? nft_install(&config, err) : nft_remove(err);
-    if (rc) {
-        dp->dns = old_dns;
-        capture_set_release(&set);
-        return tp_error_wrap(err, "captured subnets");
-    }
-    use_routes(dp, &set);
-    return 0;
+    use_set(dp, &set);
+    rc = routes->n_capture ? use_rules(dp, err) : remove_rules(dp, err);
+    return rc ? tp_error_wrap(err, "captured subnets") : 0;
 }
 
 void datapath_set_tunnel(struct datapath *dp, struct tunnel *t)
@@ -227,10 +267,10 @@ void datapath_destroy(struct datapath *dp, bool leave_rejecting)
 
     if (!dp)
         return;
+    stop(dp);
     if ((leave_rejecting ? nft_close(&err) : nft_remove(&err)) < 0)
         log_warn("%s", err.text);
     remove_plumbing();
-    stop(dp);
 }
 
 int datapath_fail_closed(struct tp_error *err)

@@ -25,14 +25,16 @@ endif
 
 # In namespaces of its own (root): the kernel's side of the data path, with a
 # real link and no Kubernetes.
-EXTRA_PROGRAMS += netns-daemon netns-peer
+EXTRA_PROGRAMS += netns-daemon netns-load netns-peer
 netns_daemon_SOURCES = tests/netns/testdaemon.c
 netns_daemon_LDADD = libtp-daemon.a $(TUNNEL_LIBS) $(DATAPATH_LIBS)
+netns_load_SOURCES = tests/netns/load.c
+netns_load_LDADD = $(BASE_LIBS)
 netns_peer_SOURCES = tests/netns/testpeer.c
 netns_peer_LDADD = $(TUNNEL_LIBS)
-CLEANFILES += netns-daemon netns-peer
+CLEANFILES += netns-daemon netns-load netns-peer
 EXTRA_DIST += tests/netns/run.py tests/netns/harness.py
 
 .PHONY: check-netns
-check-netns: netns-daemon netns-peer
+check-netns: netns-daemon netns-load netns-peer
 	$(top_srcdir)/tests/netns/run.py --build .

@@ -237,15 +237,6 @@ char *nft_format(const struct nft_config *config)
     return text;
 }
 
-int nft_install(const struct nft_config *config, struct tp_error *err)
-{
-    cleanup_free char *text = nft_format(config);
-
-    if (!text)
-        return tp_error_errno(err, -ENOMEM, "nftables");
-    return nft_run(text, err);
-}
-
 int nft_check(const struct nft_config *config, struct tp_error *err)
 {
     cleanup_free char *text = nft_format(config);

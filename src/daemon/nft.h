@@ -29,13 +29,11 @@ struct nft_config {
     bool hold;                       /* first SYNs are marked for the queue */
 };
 
-/* The commands of nft_install() as text; free() it. NULL: out of memory. */
+/* The commands, for nft_run(), that replace the table, whatever version of tp
+ * made it; free() them. NULL: out of memory. */
 char *nft_format(const struct nft_config *config);
 
-/* Replaces the table, whatever version of tp made it. */
-int nft_install(const struct nft_config *config, struct tp_error *err);
-
-/* Asks the kernel whether nft_install() would succeed; changes nothing. */
+/* Asks the kernel whether they would succeed; changes nothing. */
 int nft_check(const struct nft_config *config, struct tp_error *err);
 
 /* Leaves the sets and makes every rule a reject. 0 also without a table. */

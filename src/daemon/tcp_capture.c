@@ -58,6 +58,7 @@ struct relay_ref {
     struct relay_ref *next, *prev;
     struct tcp_capture *tc;
     struct relay *relay;
+    union sockaddr_any dst;
 };
 
 struct listener {
@@ -359,7 +360,8 @@ static void relay_ended_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out)
 }
 
 static void relay_start(struct tcp_capture *tc, int fd,
-                        struct tunnel_stream *stream)
+                        struct tunnel_stream *stream,
+                        const union sockaddr_any *dst)
 {
     struct relay_ref *r = calloc(1, sizeof(*r));
 
@@ -369,6 +371,7 @@ static void relay_start(struct tcp_capture *tc, int fd,
         return;
     }
     r->tc = tc;
+    r->dst = *dst;
     r->next = tc->relays;
     if (r->next)
         r->next->prev = r;
@@ -392,7 +395,7 @@ static void conn_join(struct conn *c, int fd)
     if (c->eof) /* which the relay will not be told again */
         shutdown(fd, SHUT_WR);
     if (stream)
-        relay_start(tc, fd, stream);
+        relay_start(tc, fd, stream, &c->dst);
     else
         reset_socket(fd);
     conn_end(c);
@@ -584,26 +587,35 @@ struct tcp_capture *tcp_capture_create(uv_loop_t *loop, struct dns *dns,
     return tc;
 }
 
-void tcp_capture_destroy(struct tcp_capture *tc)
+/* Ends what goes to addresses that are not in the set (NULL: everything). */
+static void reset_others(struct tcp_capture *tc, const struct capture_set *set)
 {
+    struct relay_ref *after;
     struct conn *next;
 
-    if (!tc)
-        return;
-    tc->users++;
-    tc->tunnel = NULL;
+    tc->users++; /* nothing is freed below our feet */
     for (struct conn *c = tc->conns; c; c = next) {
         next = c->next;
-        conn_end(c);
+        if (!set || !capture_set_contains(set, &c->dst))
+            conn_end(c);
     }
-    for (struct relay_ref *r = tc->relays, *after; r; r = after) {
+    for (struct relay_ref *r = tc->relays; r; r = after) {
         after = r->next;
-        relay_abort(r->relay);
+        if (!set || !capture_set_contains(set, &r->dst))
+            relay_abort(r->relay);
     }
+    tc->users--;
+}
+
+void tcp_capture_destroy(struct tcp_capture *tc)
+{
+    if (!tc)
+        return;
+    tc->tunnel = NULL;
+    reset_others(tc, NULL);
     tc->queue = NULL;
     tc->closing = true;
     close_handles(tc);
-    tc->users--;
     maybe_free(tc);
 }
 
@@ -620,6 +632,7 @@ void tcp_capture_set_routes(struct tcp_capture *tc,
 {
     tc->set = set;
     tc->dns_addr = *dns;
+    reset_others(tc, set);
 }
 
 void tcp_capture_set_tunnel(struct tcp_capture *tc, struct tunnel *t)

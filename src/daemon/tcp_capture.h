@@ -27,7 +27,9 @@ void tcp_capture_destroy(struct tcp_capture *tc);
 /* The listener's port, 0 if the namespace has not that family. */
 uint16_t tcp_capture_port(const struct tcp_capture *tc, int family);
 
-/* What may be accepted from now on; the set is borrowed until replaced. */
+/* What may be accepted from now on; the set is borrowed until replaced.
+ * Conversations with what is not captured any more are reset: their packets
+ * would leave by another way. */
 void tcp_capture_set_routes(struct tcp_capture *tc,
                             const struct capture_set *set,
                             const union sockaddr_any *dns);

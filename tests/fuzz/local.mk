@@ -38,6 +38,11 @@ FUZZ_TARGETS += fuzz_hello
 fuzz_hello_SOURCES = tests/fuzz/fuzz_hello.c
 fuzz_hello_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_hello_LDADD = $(DAEMON_LIBS)
+
+FUZZ_TARGETS += fuzz_packet
+fuzz_packet_SOURCES = tests/fuzz/fuzz_packet.c
+fuzz_packet_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_packet_LDADD = libtp-daemon.a $(BASE_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)

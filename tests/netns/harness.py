@@ -26,6 +26,7 @@ IP, IP6 = "10.43.0.10", "fd43::10"
 DNS = "10.43.0.53"
 SILENT = "10.43.0.66"
 UNREACHABLE, PROHIBITED = "10.43.9.1", "10.43.8.1"
+UNREACHABLE6, PROHIBITED6 = "fd43::9:0:0:1", "fd43::8:0:0:1"
 OUTSIDE = "192.0.2.1"  # there too, but not captured
 PEER_PORT = 7000
 
@@ -84,6 +85,8 @@ def setup():
     ip -n {THERE} addr add {IP6}/128 dev lo nodad
     ip -n {THERE} route add unreachable 10.43.9.0/24
     ip -n {THERE} route add prohibit 10.43.8.0/24
+    ip -n {THERE} route add unreachable fd43::9:0:0:0/80
+    ip -n {THERE} route add prohibit fd43::8:0:0:0/80
     ip netns exec {THERE} nft '
     table inet watch {{
       counter escaped {{ }}

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import errno
 import hashlib
+import json
 import os
 import random
 import signal
@@ -195,6 +196,8 @@ def refused_is_refused(w):
 def unreachable_and_prohibited_are_told(w):
     expect_errno(errno.EHOSTUNREACH, h.UNREACHABLE)
     expect_errno(errno.EHOSTUNREACH, h.PROHIBITED)  # ICMP code 13
+    expect_errno(errno.EHOSTUNREACH, h.UNREACHABLE6)
+    expect_errno(errno.EACCES, h.PROHIBITED6)
 
 
 @test
@@ -545,6 +548,29 @@ def long_loss_of_the_link_is_unreachable(w):
 
 
 @test
+def subnets_change_while_running(w):
+    """What is not captured any more is reset, the rest does not notice."""
+    with connect(IP, ECHO) as stays, connect("10.44.0.1", ECHO) as goes:
+        w.daemon.p.send_signal(signal.SIGUSR2)
+        assert w.daemon.p.stdout.readline() == "routes\n"
+        try:
+            goes.recv(1)
+            raise AssertionError("no reset")
+        except ConnectionResetError:
+            pass
+        assert h.escaped() == 0
+        assert exchange("10.44.0.1") == b"ping"  # by the wire now
+        assert h.escaped() > 0
+        h.there_sh("nft reset counters")
+        w.daemon.p.send_signal(signal.SIGUSR2)
+        assert w.daemon.p.stdout.readline() == "routes\n"
+        assert exchange("10.44.0.1") == b"ping"
+        stays.sendall(b"x")
+        assert stays.recv(1) == b"x"
+    assert h.escaped() == 0
+
+
+@test
 def killed_daemon_lets_nothing_out(w):
     with connect(IP, ECHO) as held:
         w.daemon.kill()
@@ -721,49 +747,28 @@ listen($s, 5); print "taken"' 2>&1"""
 
 # --- figures ----------------------------------------------------------------
 
-def connect_rate(address, n=2000):
-    start = time.monotonic()
-    for _ in range(n):
-        with connect_fast(address) as s:
-            s.sendall(b"x")
-            s.recv(1)
-            rst(s)
-    return n / (time.monotonic() - start)
-
-
-def connect_fast(address):
-    s = socket.socket()
-    s.connect((address, ECHO))
-    return s
-
-
-def round_trips(address, n=3000):
-    times = []
-    with connect_fast(address) as s:
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for _ in range(n):
-            start = time.perf_counter()
-            s.sendall(b"x" * 64)
-            s.recv(64)
-            times.append((time.perf_counter() - start) * 1e6)
-    return times
+def load(w, *argv):
+    out = here_sh(" ".join([f"{w.build}/netns-load", *argv]))
+    return json.loads(out)
 
 
 @test
 def figures(w):
     """Direct over the wire against captured, interleaved in one run."""
-    rows = {h.OUTSIDE: ([], []), IP: ([], [])}
-    with netns(h.HERE):
-        for _ in range(3):
-            for address, (rates, trips) in rows.items():
-                rates.append(connect_rate(address))
-                trips += round_trips(address)
-    for name, address in (("direct", h.OUTSIDE), ("captured", IP)):
-        rates, trips = rows[address]
-        trips.sort()
-        print(f"    {name}: {statistics.median(rates):.0f} connections/s, "
-              f"64 B round trip p50 {trips[len(trips) // 2]:.0f} us, "
-              f"p99 {trips[len(trips) * 99 // 100]:.0f} us")
+    server = h.Process(h.THERE, [f"{w.build}/netns-load", "serve", "88"])
+    h.wait_for(lambda: h.there_sh("ss -Hltn sport = :88"), what="server")
+    rows = {"direct": (h.OUTSIDE, []), "captured": (IP, [])}
+    for _ in range(5):
+        for address, results in rows.values():
+            to = f"{address}:88"
+            results.append({**load(w, "connect", to, "3000"),
+                            **load(w, "trip", to, "10000")})
+    server.kill()
+    for name, (_, results) in rows.items():
+        rate, p50, p99 = (statistics.median(r[key] for r in results)
+                          for key in ("rate", "p50", "p99"))
+        print(f"    {name}: {rate:.0f} connections/s one at a time, "
+              f"64 B round trip p50 {p50:.0f} us, p99 {p99:.0f} us")
 
 
 # --- main -------------------------------------------------------------------

@@ -5,7 +5,8 @@
  *   netns-daemon fail-closed
  *
  * Signals: USR1 writes the state as one line of JSON to standard output, TERM
- * ends in order, HUP drops the link (a new one comes a second later).
+ * ends in order, HUP drops the link (a new one comes a second later), USR2
+ * captures only the first subnet, or all again.
  * The dns module is a stand-in: it answers a query by "dns:" and the query.
  */
 #include <dirent.h>
@@ -31,8 +32,9 @@ struct program {
     struct connect_op *op;
     union sockaddr_any peer;
     uv_timer_t redial;
-    uv_signal_t usr1, term, hup;
+    uv_signal_t usr1, usr2, term, hup;
     struct subnet capture[MAX_SUBNETS], bypass[MAX_SUBNETS];
+    size_t n_capture;
     struct datapath_routes routes;
 };
 
@@ -173,6 +175,20 @@ static void on_hup(uv_signal_t *signal, int number)
         lose_link(p);
 }
 
+static void on_usr2(uv_signal_t *signal, int number)
+{
+    struct program *p = signal->data;
+    struct tp_error err;
+    size_t all = p->n_capture;
+
+    (void)number;
+    p->routes.n_capture = p->routes.n_capture == all ? 1 : all;
+    if (datapath_set_routes(p->dp, &p->routes, &err) < 0)
+        log_error("%s", err.text);
+    printf("routes\n");
+    fflush(stdout);
+}
+
 static void on_term(uv_signal_t *signal, int number)
 {
     struct program *p = signal->data;
@@ -186,6 +202,7 @@ static void on_term(uv_signal_t *signal, int number)
     datapath_destroy(p->dp, false);
     uv_close((uv_handle_t *)&p->redial, NULL);
     uv_close((uv_handle_t *)&p->usr1, NULL);
+    uv_close((uv_handle_t *)&p->usr2, NULL);
     uv_close((uv_handle_t *)&p->hup, NULL);
     uv_close((uv_handle_t *)&p->term, NULL);
 }
@@ -216,7 +233,8 @@ static void parse(struct program *p, char **argv)
 {
     p->routes.capture = p->capture;
     p->routes.bypass = p->bypass;
-    p->routes.n_capture = parse_subnets(p->capture, argv[1]);
+    p->n_capture = parse_subnets(p->capture, argv[1]);
+    p->routes.n_capture = p->n_capture;
     if (strcmp(argv[2], "-") != 0)
         p->routes.n_bypass = parse_subnets(p->bypass, argv[2]);
     if (sockaddr_parse_hostport(&p->peer, argv[0]) < 0 ||
@@ -238,6 +256,7 @@ static int run(struct program *p, struct tp_error *err)
     uv_timer_init(&p->loop, &p->redial);
     p->redial.data = p;
     watch(p, &p->usr1, on_usr1, SIGUSR1);
+    watch(p, &p->usr2, on_usr2, SIGUSR2);
     watch(p, &p->hup, on_hup, SIGHUP);
     watch(p, &p->term, on_term, SIGTERM);
     dial(p);
