@@ -1,11 +1,12 @@
 """The schema: what it refuses, and what it is."""
 
 import json
+import re
 
 import pytest
 import yaml
 
-from conftest import CHART, render
+from conftest import CHART, TOP, render
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -45,6 +46,8 @@ WRONG = [
     ("client.dns.exclude={a}", "exclude"),
     ("client.dns.lookupTimeout=4", "/client/dns/lookupTimeout"),
     ("client.dns.lookupTimeout=4 s", "/client/dns/lookupTimeout"),
+    ("client.dns.lookupTimeout=11m", "/client/dns/lookupTimeout"),
+    ("client.routing.allowConflictingSubnets={10.0.0.0/8}", "allowConflicting"),
     ("client.routing.alsoProxy={x}", "/client/routing/alsoProxy/0"),
     ("client.logLevel=trace", "/client/logLevel"),
     ("client.proxy=0.0.0.0:1080", "proxy"),
@@ -171,8 +174,11 @@ def test_what_a_cluster_may_set_on_a_workstation():
         "dns.lookupTimeout",
         "routing.alsoProxy",
         "routing.neverProxy",
-        "routing.allowConflictingSubnets",
     }
+    source = (TOP / "src/daemon/cluster_info.c").read_text()
+    table = re.search(r"central_keys\[\] = \{\n(.*?)^\};", source, re.M | re.S)[1]
+    taken = set(re.findall(r'^    \{"([A-Za-z.]+)",', table, re.M))
+    assert taken == {name for name, _ in central_leaves(client)}
     for name, leaf in central_leaves(client):
         assert leaf.get("x-tp-central") is True, name
     for path, node in walk(SCHEMA):
