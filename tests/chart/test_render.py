@@ -277,6 +277,13 @@ def test_a_value_becomes_a_flag(value, flag):
     assert flag in render(value).container()["args"]
 
 
+def test_large_numbers_are_not_written_as_powers():
+    """A number of a file is a float to Helm, one of --set is not."""
+    assert "--link-rate=25000000" in render().container()["args"]
+    chart = render(values={"link": {"rate": 123456789}})
+    assert "--link-rate=123456789" in chart.container()["args"]
+
+
 def test_flags_are_those_of_the_manager():
     """Every flag of the template is one of the manager's table."""
     table = (TOP / "src/manager/options.c").read_text()
