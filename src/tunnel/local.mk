@@ -31,3 +31,7 @@ check_tunnel_udp_SOURCES = tests/unit/check_tunnel_udp.c \
 check_tunnel_udp_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_tunnel_udp_LDADD = $(TUNNEL_LIBS) $(CHECK_LIBS)
 endif
+
+EXTRA_PROGRAMS += link_bench
+link_bench_SOURCES = tests/bench/link_bench.c tests/bench/link_bench_cert.h
+link_bench_LDADD = $(TUNNEL_LIBS)
