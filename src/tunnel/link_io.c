@@ -28,7 +28,7 @@
 #define COALESCE_MAX  8192      /* frames up to this are collected */
 #define COALESCE_SIZE 32768     /* and written when so much has come together */
 #define SEND_TURN     (1 << 20) /* bytes, then the loop gets its turn */
-#define READ_SIZE     65536
+#define READ_SIZE     131072
 #define READS_TURN    2
 /* A peer that makes us answer and does not read the answers is not read. */
 #define OUTBOUND_MAX 16384

@@ -43,6 +43,16 @@ FUZZ_TARGETS += fuzz_packet
 fuzz_packet_SOURCES = tests/fuzz/fuzz_packet.c
 fuzz_packet_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_packet_LDADD = libtp-daemon.a $(BASE_LIBS)
+
+FUZZ_TARGETS += fuzz_capsule
+fuzz_capsule_SOURCES = tests/fuzz/fuzz_capsule.c
+fuzz_capsule_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_capsule_LDADD = $(TUNNEL_LIBS)
+
+FUZZ_TARGETS += fuzz_tunnel
+fuzz_tunnel_SOURCES = tests/fuzz/fuzz_tunnel.c
+fuzz_tunnel_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_tunnel_LDADD = $(TUNNEL_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
