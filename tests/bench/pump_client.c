@@ -279,6 +279,8 @@ int pump_measure(uv_loop_t *loop, const struct pump_job *job,
         *err = p.err;
         return p.err.code;
     }
+    if (p.bytes == 0 && p.count == 0)
+        return tp_error_set(err, -ETIMEDOUT, "nothing came through");
     print_result(&p);
     return 0; /* what is open ends with the process */
 }

@@ -128,7 +128,10 @@ static int take_word(struct conn *c)
         if (used >= len && !memcmp(buf_head(&c->in), words[i].word, len)) {
             buf_consume(&c->in, len);
             c->state = words[i].state;
-            return 0;
+            /* What came with the word is the first to be sent back. */
+            return c->state == REFLECT && used > len
+                       ? buf_append(&c->out, buf_head(&c->in), used - len)
+                       : 0;
         }
     }
     return used > 16 ? -EBADMSG : 0;
