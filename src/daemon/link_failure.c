@@ -39,6 +39,7 @@ static void judge_status(struct link_failure *f, int status,
 {
     const char *sep = *message ? ": " : "";
 
+    f->from_server = true;
     switch (status) {
     case 401:
         f->code = "unauthorized";

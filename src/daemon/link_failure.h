@@ -11,6 +11,7 @@ struct dial_result;
 struct link_failure {
     const char *code;   /* of doc/control.md */
     bool permanent;     /* trying again is of no use */
+    bool from_server;   /* the API server or the manager said so itself */
     bool unauthorized;  /* fresh credentials may help */
     bool try_websocket; /* something on the way may want that */
     char text[512];     /* one line */

@@ -10,7 +10,8 @@
 #include "daemon/session_internal.h"
 
 /* After an API server's restart, rights and APIs appear one by one: an answer
- * that would be final at first is not, for so long after a working link. */
+ * that would be final at first is not, for so long after a working link. What
+ * somebody on the way says (a hotel's certificate) is never final then. */
 #define SETTLE_MS 60000
 
 static uint32_t random32(void)

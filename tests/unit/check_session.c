@@ -408,6 +408,17 @@ START_TEST(proxy_refusals_are_the_proxys)
     link_failure_from_dial(&f, &result);
     ck_assert_str_eq(f.code, "unreachable");
     ck_assert_str_eq(f.text, "proxy p:3128 answered 403 Forbidden");
+    ck_assert(!f.permanent && !f.from_server);
+}
+END_TEST
+
+START_TEST(untrusted_certificates_are_final_at_first)
+{
+    struct dial_result result = {.status = -EKEYREJECTED, .text = "TLS"};
+    struct link_failure f;
+
+    link_failure_from_dial(&f, &result);
+    ck_assert(f.permanent && !f.from_server && !f.try_websocket);
 }
 END_TEST
 
@@ -582,6 +593,7 @@ int main(void)
     tcase_add_test(tc, central_configuration_sets_its_keys_only);
     tcase_add_test(tc, refusals_say_what_to_do);
     tcase_add_test(tc, proxy_refusals_are_the_proxys);
+    tcase_add_test(tc, untrusted_certificates_are_final_at_first);
     tcase_add_test(tc, session_survives_in_the_memory_file);
     tcase_add_test(tc, half_written_memory_is_no_session);
     suite_add_tcase(suite, tc);
