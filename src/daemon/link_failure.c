@@ -103,6 +103,8 @@ void link_failure_from_dial(struct link_failure *f,
         return;
     }
     f->code = "unreachable";
+    f->permanent =
+        result->status == -EKEYREJECTED || result->status == -EKEYEXPIRED;
     f->try_websocket = !from_proxy(result) && (result->status == -EPROTO ||
                                                result->status == -EBADMSG);
     snprintf(f->text, sizeof(f->text), "%s",
