@@ -53,6 +53,11 @@ FUZZ_TARGETS += fuzz_tunnel
 fuzz_tunnel_SOURCES = tests/fuzz/fuzz_tunnel.c
 fuzz_tunnel_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_tunnel_LDADD = $(TUNNEL_LIBS)
+
+FUZZ_TARGETS += fuzz_manager
+fuzz_manager_SOURCES = tests/fuzz/fuzz_manager.c
+fuzz_manager_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_manager_LDADD = $(MANAGER_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)

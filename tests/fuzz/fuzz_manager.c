@@ -1,0 +1,175 @@
+/* Fuzz target: what tp-manager parses. The first byte chooses the parser. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "manager/cluster.h"
+#include "manager/frontproxy.h"
+#include "manager/gate.h"
+#include "manager/identity.h"
+#include "manager/info.h"
+#include "manager/policy.h"
+#include "manager/review.h"
+#include "net/http1.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct identity somebody(void)
+{
+    return (struct identity){.user = strdup("a"), .uid = strdup("")};
+}
+
+/* A client's hello: always answered, by JSON. */
+static void hello(const char *text, size_t len)
+{
+    struct identity who = somebody();
+    struct info info = {0};
+    struct json_object *obj;
+    char *answer = NULL;
+    int status = info_answer_hello(&info, "ns", &who, text, len, &answer);
+
+    obj = json_parse_text(answer, strlen(answer), NULL);
+    if (!obj || (status != 200 && status != 400 && status != 409))
+        abort();
+    json_object_put(obj);
+    free(answer);
+    identity_release(&who);
+}
+
+/* The API server's ConfigMap. */
+static void configmap(const char *text, size_t len)
+{
+    struct json_object *obj = json_parse_text(text, len, NULL);
+    struct frontproxy fp;
+
+    if (frontproxy_parse(&fp, obj, false, NULL) == 0 &&
+        frontproxy_allows_name(&fp, ""))
+        abort();
+    frontproxy_release(&fp);
+    json_object_put(obj);
+}
+
+static struct frontproxy usual_rules(void)
+{
+    return (struct frontproxy){
+        .names = json_tokener_parse("[\"p\"]"),
+        .user_headers = json_tokener_parse("[\"X-Remote-User\"]"),
+        .uid_headers = json_tokener_parse("[\"X-Remote-Uid\"]"),
+        .group_headers = json_tokener_parse("[\"X-Remote-Group\"]"),
+        .extra_prefixes = json_tokener_parse("[\"X-Remote-Extra-\"]"),
+    };
+}
+
+/* A request's head: a user is named once or not at all. */
+static void identity(const char *text, size_t len)
+{
+    struct frontproxy fp = usual_rules();
+    struct http1_head head;
+    struct identity id;
+
+    if (http1_parse(&head, HTTP1_REQUEST, text, len) > 0) {
+        if (identity_from_headers(&id, &head, &fp, NULL) == 0) {
+            if (http1_count(&head, "X-Remote-User") != 1 || !*id.user)
+                abort();
+            json_object_put(review_build(&id, "ns"));
+        }
+        identity_release(&id);
+        http1_release(&head);
+    }
+    frontproxy_release(&fp);
+}
+
+/* Answers of the API server. */
+static void cluster(const char *text, size_t len)
+{
+    struct json_object *obj = json_parse_text(text, len, NULL);
+    struct subnets a = {0}, b = {0};
+    bool allowed;
+
+    cluster_add_service_cidrs(&a, obj);
+    cluster_add_nodes(&a, &b, obj);
+    cluster_add_endpoints(&b, obj);
+    cluster_add_service(&b, obj);
+    (void)cluster_continue(obj);
+    (void)review_parse(obj, &allowed);
+    subnets_merge(&a);
+    subnets_merge(&b);
+    subnets_release(&a);
+    subnets_release(&b);
+    json_object_put(obj);
+}
+
+static void resolvconf(const char *text)
+{
+    struct cluster_dns dns;
+
+    if (cluster_dns_parse(&dns, text, NULL) < 0)
+        return;
+    json_object_put(cluster_dns_to_json(&dns, "ns"));
+    cluster_dns_release(&dns);
+}
+
+/* Subnets, a bar, an address: both kinds of look-up agree. */
+static void subnets(char *text)
+{
+    struct subnets plain = {0}, merged = {0};
+    char *bar = strchr(text, '|'), bad[SUBNET_TEXT];
+    union sockaddr_any addr;
+
+    if (bar)
+        *bar = '\0';
+    if (subnets_add_list(&plain, text, bad) == 0 && bar &&
+        sockaddr_parse(&addr, bar + 1, 80) == 0) {
+        subnets_add_all(&merged, &plain);
+        subnets_merge(&merged);
+        if (subnets_contain(&plain, &addr) != subnets_contain(&merged, &addr))
+            abort();
+    }
+    subnets_release(&plain);
+    subnets_release(&merged);
+}
+
+static void path(const char *text)
+{
+    struct gate_path out;
+
+    if (gate_parse_path(&out, text, NULL) == 0 &&
+        (!*out.ns || strchr(out.ns, '/') || strchr(out.name, '/') ||
+         (out.portforward && strlen(out.name) < 26)))
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text;
+
+    if (size == 0 || size > 65536)
+        return 0;
+    text = strndup((const char *)data + 1, size - 1);
+    switch (data[0]) {
+    case 'h':
+        hello(text, strlen(text));
+        break;
+    case 'm':
+        configmap(text, strlen(text));
+        break;
+    case 'i':
+        identity((const char *)data + 1, size - 1);
+        break;
+    case 'c':
+        cluster(text, strlen(text));
+        break;
+    case 'r':
+        resolvconf(text);
+        break;
+    case 's':
+        subnets(text);
+        break;
+    case 'p':
+        path(text);
+        break;
+    }
+    free(text);
+    return 0;
+}
