@@ -37,9 +37,9 @@ struct session {
     bool websocket;               /* worked the last time */
     bool was_connected;           /* since `connect` */
     unsigned attempts, reconnects;
-    int64_t link_since;  /* EPOCH */
-    uint64_t trouble_ms; /* loop time of the first failure since connected */
-    uint64_t retry_ms;   /* loop time of the next attempt */
+    int64_t link_since; /* EPOCH */
+    uint64_t never_ms;  /* loop time since when the answer is "never" */
+    uint64_t retry_ms;  /* loop time of the next attempt */
     uv_timer_t *retry;
 
     struct cluster_info info;
@@ -49,7 +49,7 @@ struct session {
 
     void (*need_cb)(void *arg);
     void *need_arg;
-    bool need; /* credentials are wanted */
+    bool need;              /* credentials are wanted */
     char helper_error[400]; /* since it was asked the last time */
     uint64_t asked_ms;
     uv_timer_t *ask;

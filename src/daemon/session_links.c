@@ -10,8 +10,8 @@
 #include "daemon/session_internal.h"
 
 /* After an API server's restart, rights and APIs appear one by one: an answer
- * that would be final at first is not, for so long after a working link. What
- * somebody on the way says (a hotel's certificate) is never final then. */
+ * that is final at first must be repeated for so long after a working link.
+ * What somebody on the way says (a hotel's certificate) is never final then. */
 #define SETTLE_MS 60000
 
 static uint32_t random32(void)
@@ -58,9 +58,17 @@ static void wait_for_retry(struct session *s, const char *code,
 /* Whether an answer that says "never" is to be believed now. */
 static bool is_final(struct session *s, const struct link_failure *f)
 {
-    if (!f->permanent && !(f->unauthorized && !s->config.exec))
+    uint64_t now = uv_now(s->env.loop);
+
+    if (!f->permanent && !(f->unauthorized && !s->config.exec)) {
+        s->never_ms = 0;
         return false;
-    return !s->was_connected || uv_now(s->env.loop) - s->trouble_ms > SETTLE_MS;
+    }
+    if (!s->was_connected)
+        return true;
+    if (s->never_ms == 0)
+        s->never_ms = now;
+    return f->from_server && now - s->never_ms > SETTLE_MS;
 }
 
 static void attempt_failed(struct session *s, const struct link_failure *f)
@@ -135,7 +143,7 @@ static void ready_cb(void *arg, struct json_object *hello)
     }
     session_use_tunnel(s, link_tunnel(sl->link));
     s->was_connected = true;
-    s->trouble_ms = 0;
+    s->never_ms = 0;
     if (s->state != SESSION_CONNECTED)
         session_enter(s, SESSION_CONNECTED, NULL, NULL);
 }
@@ -172,7 +180,6 @@ static void closed_cb(void *arg, const char *why)
     snprintf(text, sizeof(text), "the link to the cluster is lost: %s", why);
     session_use_tunnel(s, NULL);
     drop(&s->current);
-    s->trouble_ms = uv_now(s->env.loop);
     if (!s->next) {
         wait_for_retry(s, "unreachable", text);
         return;
