@@ -95,7 +95,7 @@ def chart(cluster):
     """The chart, installed by tp itself as a user would."""
     cluster.tp(
         "helm", "upgrade", "--install", "--wait", "--timeout", "120s",
-        "--set", "link.rate=0",
+        "--set", "link.rate=0", "--set", "link.maxPerUser=0",
         "--set", "clientRbac.subjects[0].kind=Group",
         "--set", "clientRbac.subjects[0].name=developers",
         timeout=180,

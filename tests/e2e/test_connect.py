@@ -154,3 +154,22 @@ def test_interrupted_connect_leaves_nothing(session, other):
     left = run(["docker", "ps", "-aq", "--filter", f"name=^{other}$"]).stdout
     # It was either too early for the signal to matter or it cleaned up.
     assert left == "" or process.returncode == 0
+
+
+def test_names_outside_the_cluster_are_dockers(session, other):
+    """As with compose: a container of the daemon's own Docker network, by the
+    name that Docker's resolver knows, beside the cluster's names."""
+    network = "tp-e2e-outside"
+    run(["docker", "network", "create", network], check=False)
+    run(["docker", "run", "-d", "--rm", "--name", "tp-e2e-outsider", "--network",
+         network, "tp-test/app"])
+    try:
+        session.tp("connect", "--name", other, "-n", NAMESPACE, "--network", network)
+        box = start_joined("tp-e2e-outside-box", daemon=other)
+        out = box.out("curl -sS --max-time 5 http://tp-e2e-outsider:8080/")
+        assert "host:" in out
+        assert "web-" in box.out("curl -sS --max-time 5 http://web/")
+    finally:
+        run(["docker", "rm", "-f", "tp-e2e-outside-box", "tp-e2e-outsider"], check=False)
+        session.tp("quit", "--name", other, check=False)
+        run(["docker", "network", "rm", network], check=False)

@@ -85,10 +85,6 @@ def test_kill_9_of_every_manager(session, box):
 
 CUT = """
 table inet tp_e2e_cut {
-  chain in {
-    type filter hook input priority -300; policy accept;
-    tcp sport 6443 reject with tcp reset
-  }
   chain out {
     type filter hook output priority 300; policy accept;
     tcp dport 6443 reject with tcp reset

@@ -166,25 +166,6 @@ def test_also_proxy_cannot_widen_the_managers_policy(session, chart, address):
         chart.tp("quit", "--name", "tp-e2e-also", check=False)
 
 
-def test_node_addresses_are_not_dialled(session, chart):
-    node = chart.kubectl_json("get", "nodes")["items"][0]
-    address = next(a["address"] for a in node["status"]["addresses"]
-                   if a["type"] == "InternalIP")
-    chart.tp("quit", "--name", "tp-e2e-node", check=False)
-    done = chart.tp("connect", "--name", "tp-e2e-node", "-n", NAMESPACE,
-                    "--also-proxy", f"{address}/32",
-                    "--allow-conflicting-subnets", f"{address}/32", check=False)
-    try:
-        if done.returncode != 0:
-            return
-        box = start_joined("tp-e2e-node-box", daemon="tp-e2e-node")
-        done = box.sh(f"curl -ksS --max-time 5 https://{address}:10250/", check=False)
-        assert done.returncode != 0
-    finally:
-        run(["docker", "rm", "-f", "tp-e2e-node-box"], check=False)
-        chart.tp("quit", "--name", "tp-e2e-node", check=False)
-
-
 def test_the_managers_own_ports_are_not_dialled(session, box, chart):
     pods = chart.kubectl_json("get", "pods", "-n", MANAGER_NAMESPACE,
                               "-l", "app.kubernetes.io/name=tp")["items"]
