@@ -79,7 +79,7 @@ long client_config_parse_duration(const char *text)
     return -1;
 }
 
-static bool is_label(const char *text)
+bool client_config_is_label(const char *text)
 {
     size_t len = strlen(text);
 
@@ -105,7 +105,7 @@ static bool is_good_text(enum value_type type, const char *text)
     case TYPE_LEVEL:
         return log_parse_level(text, &level) == 0;
     case TYPE_LABEL:
-        return is_label(text);
+        return client_config_is_label(text);
     case TYPE_DURATION:
         return client_config_parse_duration(text) > 0;
     case TYPE_NAMES:

@@ -77,6 +77,9 @@ long client_config_ms(const struct client_config *c, enum config_key key);
  * the daemon. Owned. */
 struct json_object *client_config_local(const struct client_config *c);
 
+/* The name of a namespace (a DNS label, RFC 1123). */
+bool client_config_is_label(const char *text);
+
 /* "250ms", "30s", "2m", "1h" in milliseconds; -1 if it is none. */
 long client_config_parse_duration(const char *text);
 

@@ -10,38 +10,22 @@
 
 #define MAX_GROUPS 64
 
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
 /* As Docker wants container names. */
 const char *common_name(const struct cli *cli, struct tp_error *err)
 {
     const char *name = cli_get_or(cli, "name", DAEMON_NAME);
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
-                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     size_t len = strlen(name);
 
-    if (len >= 2 && len <= 128 && strchr(letters, name[0]) &&
-        strspn(name + 1, letters) + 1 <= len) {
-        for (const char *p = name; *p; p++) {
-            if (!strchr(letters, *p) && !strchr("_.-", *p))
-                name = NULL;
-            if (!name)
-                break;
-        }
-        if (name)
-            return name;
-    }
+    if (len >= 2 && len <= 128 && strchr(LETTERS, name[0]) &&
+        strspn(name, LETTERS "_.-") == len)
+        return name;
     tp_error_set(err, -EINVAL,
                  "--name: '%s' cannot be a container's name (letters, digits, "
                  "'_', '.', '-')",
-                 cli_get_or(cli, "name", DAEMON_NAME));
+                 name);
     return NULL;
-}
-
-static bool is_label(const char *text)
-{
-    size_t len = strlen(text);
-
-    return len > 0 && len <= 63 && text[0] != '-' && text[len - 1] != '-' &&
-           strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
 int common_load_kube(const struct cli *cli, struct kube_context *ctx,
@@ -62,7 +46,7 @@ int common_load_kube(const struct cli *cli, struct kube_context *ctx,
             return tp_error_set(err, -E2BIG, "too many --as-group");
         groups[i] = cli_get_nth(cli, "as-group", i);
     }
-    if (sel.namespace && !is_label(sel.namespace))
+    if (sel.namespace && !client_config_is_label(sel.namespace))
         return tp_error_set(err, -EINVAL,
                             "--namespace: '%s' cannot be the name of a "
                             "namespace",

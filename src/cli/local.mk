@@ -27,3 +27,10 @@ CLI_LIBS = libtp-cli.a $(ENGINE_LIBS) $(KUBE_LIBS)
 bin_PROGRAMS += tp
 tp_SOURCES = src/cli/main.c
 tp_LDADD = $(CLI_LIBS)
+
+if HAVE_CHECK
+check_PROGRAMS += check_cli
+check_cli_SOURCES = tests/unit/check_cli.c
+check_cli_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_cli_LDADD = $(CLI_LIBS) $(CHECK_LIBS)
+endif

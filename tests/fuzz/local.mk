@@ -58,6 +58,21 @@ FUZZ_TARGETS += fuzz_manager
 fuzz_manager_SOURCES = tests/fuzz/fuzz_manager.c
 fuzz_manager_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_manager_LDADD = $(MANAGER_LIBS)
+
+FUZZ_TARGETS += fuzz_kubeconfig
+fuzz_kubeconfig_SOURCES = tests/fuzz/fuzz_kubeconfig.c
+fuzz_kubeconfig_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_kubeconfig_LDADD = $(KUBE_LIBS)
+
+FUZZ_TARGETS += fuzz_execcredential
+fuzz_execcredential_SOURCES = tests/fuzz/fuzz_execcredential.c
+fuzz_execcredential_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_execcredential_LDADD = $(KUBE_LIBS)
+
+FUZZ_TARGETS += fuzz_frames
+fuzz_frames_SOURCES = tests/fuzz/fuzz_frames.c
+fuzz_frames_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_frames_LDADD = $(ENGINE_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
