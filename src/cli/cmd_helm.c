@@ -82,14 +82,15 @@ const struct cli_command cmd_helm = {
     .summary = "install, upgrade or remove the manager in a cluster",
     .usage = "install|upgrade|uninstall|lint|template|test|values [RELEASE] "
              "[helm flags]",
-    .details = "Runs the helm program ($TP_HELM, or helm in PATH) with the "
-               "chart that this tp carries, so that manager and client are of "
-               "one version. The release is called " CHART_HELM_RELEASE
-               " unless RELEASE follows the action; its namespace is made if "
-               "need be.\n\n"
-               "All other flags go to helm as they are: --set, -f, --wait, "
-               "--dry-run, --install and so on. 'values' prints the chart's "
-               "values with their meaning. The exit status is helm's.",
+    .details =
+        "Runs the helm program ($TP_HELM, or helm in PATH) with the chart that "
+        "this\ntp carries, so that manager and client are of one version. The "
+        "release is\ncalled " CHART_HELM_RELEASE
+        " unless RELEASE follows the action; its namespace is made if need\n"
+        "be.\n\n"
+        "All other flags go to helm as they are: --set, -f, --wait, --dry-run,"
+        "\n--install and so on. 'values' prints the chart's values with their "
+        "meaning.\nThe exit status is helm's.\n",
     .example = "  tp helm install --wait\n"
                "  tp helm upgrade --install -f values.yaml\n"
                "  tp helm lint -f values.yaml\n"
