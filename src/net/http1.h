@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define HTTP1_MAX_HEAD    32768
-#define HTTP1_MAX_HEADERS 128
+#define HTTP1_MAX_HEADERS 512 /* a user may be in hundreds of groups */
 
 struct http1_header {
     char *name;  /* as sent; compare without case */
