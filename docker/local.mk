@@ -4,7 +4,7 @@ IMAGES_DIR = build/images
 IMAGES = $(IMAGES_DIR)/tp-daemon.tar $(IMAGES_DIR)/tp-manager.tar
 IMAGE_TOOLS = $(top_srcdir)/docker/mkimage $(top_srcdir)/docker/rootfs
 
-EXTRA_DIST += docker/mkimage docker/rootfs docker/Dockerfile docker/README.md
+EXTRA_DIST += .dockerignore docker/mkimage docker/rootfs docker/Dockerfile docker/README.md
 CLEANFILES += $(IMAGES)
 
 .PHONY: images
