@@ -140,6 +140,50 @@ START_TEST(fd_events_are_level_triggered_and_only_those_wanted)
 }
 END_TEST
 
+static void tick_cb(uv_prepare_t *prepare)
+{
+    ++*(unsigned *)prepare->data;
+}
+
+static void stop_cb(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+/* Bytes that nobody wants must not keep the loop turning. */
+START_TEST(fd_unwanted_events_do_not_spin)
+{
+    uv_loop_t *loop = loop_create();
+    struct stream *s[2];
+    struct counter c = {0};
+    uv_prepare_t prepare;
+    uv_timer_t timer;
+    unsigned turns = 0;
+    bool stop = false;
+
+    stream_pair(loop, s, 0);
+    c.stream = s[1];
+    stream_set_callback(s[1], count_cb, &c);
+    stream_want(s[1], STREAM_READABLE | STREAM_WRITABLE);
+    uv_run(loop, UV_RUN_ONCE);
+    stream_want(s[1], 0);
+    ck_assert_int_eq(stream_write(s[0], "ab", 2), 2);
+    uv_prepare_init(loop, &prepare);
+    prepare.data = &turns;
+    uv_prepare_start(&prepare, tick_cb);
+    uv_timer_init(loop, &timer);
+    timer.data = &stop;
+    uv_timer_start(&timer, stop_cb, 100, 0);
+    loop_until(loop, &stop);
+    ck_assert_uint_lt(turns, 20);
+    uv_close((uv_handle_t *)&prepare, NULL);
+    uv_close((uv_handle_t *)&timer, NULL);
+    stream_close(s[0], NULL, NULL);
+    stream_close(s[1], NULL, NULL);
+    loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(fd_reset_is_reported_and_close_in_a_callback_is_fine)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
@@ -409,6 +453,7 @@ Suite *net_stream_suite(void)
     tcase_add_test(tc, fd_half_close_leaves_the_other_direction);
     tcase_add_test(tc, fd_reader_that_stops_stops_the_writer);
     tcase_add_test(tc, fd_events_are_level_triggered_and_only_those_wanted);
+    tcase_add_test(tc, fd_unwanted_events_do_not_spin);
     tcase_add_test(tc, fd_reset_is_reported_and_close_in_a_callback_is_fine);
     tcase_add_test(tc, prepended_bytes_come_first);
     tcase_add_loop_test(tc, connect_and_accept_on_both_families, 0, 2);
