@@ -52,7 +52,6 @@ struct tunnel_stream *tstream_create(struct tunnel *t, enum tunnel_kind kind)
     s->kind = kind;
     s->ops = &null_ops;
     s->refs = 1;
-    s->window = TUNNEL_WINDOW_BASE;
     LIST_INSERT_HEAD(&t->streams, s, entry);
     t->stats.streams++;
     return s;

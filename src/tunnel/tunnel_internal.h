@@ -73,7 +73,7 @@ struct tunnel_stream {
     char *body;               /* REQUEST: what is left to be sent, or NULL */
     size_t body_len, body_off;
     struct chunkq in;   /* received, not taken; bounded by the window */
-    size_t window;      /* receive window that the peer was given */
+    size_t granted;     /* of its window, beyond the first one */
     size_t epoch_bytes; /* taken since epoch_ns, see window.c */
     uint64_t epoch_ns;
     int32_t id;
@@ -120,9 +120,9 @@ struct tunnel {
     bool blocked; /* waits for STREAM_WRITABLE */
 
     /* window.c */
-    size_t granted; /* windows beyond TUNNEL_WINDOW_BASE, in all */
+    size_t granted; /* beyond the first windows, of all streams */
     size_t unread;  /* bytes in all streams' `in` */
-    uint32_t base;  /* SETTINGS_INITIAL_WINDOW_SIZE in force */
+    uint32_t base;  /* first window (SETTINGS) that was announced last */
 
     /* tunnel.c */
     uv_timer_t timer;
