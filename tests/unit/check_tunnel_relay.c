@@ -303,6 +303,28 @@ START_TEST(stalled_reader_does_not_stop_the_others)
 }
 END_TEST
 
+START_TEST(reset_is_seen_while_the_link_does_not_read_the_socket)
+{
+    struct talk talk;
+    char data[65536] = {0};
+    int idle = 0;
+
+    pair_init(&pair);
+    talk_open(&talk);
+    while (idle < 50) { /* until nothing moves: nobody reads talk.far */
+        if (send(talk.app, data, sizeof(data), MSG_DONTWAIT) > 0)
+            idle = 0;
+        else
+            idle++;
+        pair_turn(&pair);
+    }
+    reset_socket(talk.app);
+    RUN_UNTIL(pair.relays == 0);
+    close(talk.far);
+    pair_close(&pair);
+}
+END_TEST
+
 START_TEST(cut_link_resets_the_sockets)
 {
     struct talk talk;
@@ -353,6 +375,7 @@ int main(void)
     tcase_add_test(tc, hundred_mib_both_ways_while_others_come_and_go);
     tcase_add_test(tc, fin_behind_bytes_that_nobody_reads_yet);
     tcase_add_test(tc, stalled_reader_does_not_stop_the_others);
+    tcase_add_test(tc, reset_is_seen_while_the_link_does_not_read_the_socket);
     tcase_add_test(tc, cut_link_resets_the_sockets);
     tcase_add_test(tc, refused_port_is_econnrefused);
     suite_add_tcase(s, tc);
