@@ -159,10 +159,12 @@ static void on_usr1(uv_signal_t *signal, int number)
         tunnel_get_stats(p->tunnel, &t);
     printf("{\"tcp\": %u, \"pending\": %u, \"udp\": %u, \"opened\": %llu, "
            "\"refused\": %llu, \"hold\": \"%s\", \"fds\": %u, "
-           "\"rss_kib\": %ld, \"streams\": %u, \"link\": %s}\n",
+           "\"rss_kib\": %ld, \"streams\": %u, \"dialled\": %llu, "
+           "\"link\": %s}\n",
            s.tcp, s.pending, s.udp, (unsigned long long)s.opened,
            (unsigned long long)s.refused, s.hold, count_fds(), rss_kib(),
-           t.streams, p->tunnel ? "true" : "false");
+           t.streams, (unsigned long long)t.opened,
+           p->tunnel ? "true" : "false");
     fflush(stdout);
 }
 
