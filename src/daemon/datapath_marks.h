@@ -4,7 +4,7 @@
  * One list of every mark, table and name, so that nothing collides and a
  * successor recognises what a killed predecessor left.
  *
- * Packet marks: the 32-bit values 0x74700000..0x7473ffff are tp's ("tp" in
+ * Packet marks: the 32-bit values 0x74700000..0x7471ffff are tp's ("tp" in
  * ASCII is 0x7470) and always compared whole; all other values belong to the
  * developer's programs and are never changed, except on a packet that is
  * captured.

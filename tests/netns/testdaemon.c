@@ -163,7 +163,7 @@ static void on_usr1(uv_signal_t *signal, int number)
            "\"link\": %s}\n",
            s.tcp, s.pending, s.udp, (unsigned long long)s.opened,
            (unsigned long long)s.refused, s.hold, count_fds(), rss_kib(),
-           t.streams, (unsigned long long)t.opened,
+           t.streams, (unsigned long long)(t.opened + t.refused + t.reset),
            p->tunnel ? "true" : "false");
     fflush(stdout);
 }
