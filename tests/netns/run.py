@@ -346,7 +346,8 @@ def client_that_gives_up_leaves_nothing(w):
 
 @test
 def syn_retransmits_do_not_dial_twice(w):
-    """A dial of more than a second: the client retransmits its SYN."""
+    """A dial of seconds, while new rules make the kernel drop the held SYN:
+    only then does the client retransmit it."""
     h.there_sh("nft add chain inet watch late '{ type filter hook input "
                "priority 0; }'")
     h.there_sh("nft add rule inet watch late tcp dport 87 "
@@ -358,6 +359,9 @@ def syn_retransmits_do_not_dial_twice(w):
     t.start()
     before = w.stats()
     start = time.monotonic()
+    threading.Timer(0.3, lambda: [w.daemon.p.send_signal(signal.SIGUSR2)
+                                  or w.daemon.p.stdout.readline()
+                                  for _ in range(2)]).start()
     with connect(IP, 87) as s:
         s.sendall(b"x")
         assert s.recv(1) == b"x"
