@@ -22,6 +22,8 @@ enum value_type {
     TYPE_NETS
 };
 
+/* A cluster may set what is central; networks of his own a user gives away
+ * himself. check_cli compares these rows with the chart's schema. */
 static const struct key {
     const char *name; /* "group.member" or "member" */
     enum value_type type;
@@ -40,7 +42,7 @@ static const struct key {
     [CONFIG_ALSO_PROXY] = {"routing.alsoProxy", TYPE_NETS, true, "[]"},
     [CONFIG_NEVER_PROXY] = {"routing.neverProxy", TYPE_NETS, true, "[]"},
     [CONFIG_ALLOW_CONFLICTING] = {"routing.allowConflictingSubnets", TYPE_NETS,
-                                  true, "[]"},
+                                  false, "[]"},
 };
 
 static_assert(sizeof(keys) / sizeof(keys[0]) == CONFIG_KEYS,
@@ -55,6 +57,11 @@ static const char *const source_names[] = {
 const char *client_config_key_name(enum config_key key)
 {
     return keys[key].name;
+}
+
+bool client_config_is_central(enum config_key key)
+{
+    return keys[key].central;
 }
 
 const char *client_config_source_name(enum config_source source)

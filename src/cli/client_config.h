@@ -66,6 +66,7 @@ int client_config_set(struct client_config *c, enum config_key key,
 
 /* "routing.alsoProxy"; "manager" and so on. Static. */
 const char *client_config_key_name(enum config_key key);
+bool client_config_is_central(enum config_key key);
 const char *client_config_source_name(enum config_source source);
 
 const char *client_config_text(const struct client_config *c,

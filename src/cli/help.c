@@ -99,20 +99,27 @@ static void man_text(FILE *out, const char *text)
     }
 }
 
+static bool ends_line(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len == 0 || text[len - 1] == '\n';
+}
+
 /* Paragraphs: an empty line is .Pp. */
 static void man_paragraphs(FILE *out, const char *text)
 {
     while (*text) {
         const char *end = strstr(text, "\n\n");
+        size_t len = end ? (size_t)(end - text) : strlen(text);
         char part[2048];
 
-        snprintf(part, sizeof(part), "%.*s",
-                 end ? (int)(end - text) : (int)strlen(text), text);
+        snprintf(part, sizeof(part), "%.*s", (int)len, text);
         fputs(".Pp\n", out);
         man_text(out, part);
-        if (part[0] && part[strlen(part) - 1] != '\n')
+        if (!ends_line(part))
             fputc('\n', out);
-        text += end ? (size_t)(end - text) + 2 : strlen(text);
+        text += len + (end ? 2 : 0);
     }
 }
 
@@ -152,7 +159,7 @@ void cli_help_man(FILE *out)
         if (cmd->example) {
             fputs(".Bd -literal\n", out);
             man_text(out, cmd->example);
-            fputs(".Ed\n", out);
+            fputs(ends_line(cmd->example) ? ".Ed\n" : "\n.Ed\n", out);
         }
     }
 }

@@ -62,7 +62,7 @@ START_TEST(usage_errors_name_what_is_wrong)
     static const struct {
         const char *line, *words;
     } cases[] = {
-        {"conect", "did you mean 'tp connect'"},
+        {"connekt", "did you mean 'tp connect'"},
         {"zzzzzzz", "see 'tp help'"},
         {"config", "tp config view"},
         {"connect --nonsense", "--nonsense"},
@@ -275,6 +275,38 @@ START_TEST(the_users_file_is_strict)
 }
 END_TEST
 
+/* Whether the schema of the chart marks client.GROUP.MEMBER as central. */
+static bool schema_marks(struct json_object *schema, const char *name)
+{
+    struct json_object *obj = json_get(schema, "properties.client");
+    cleanup_free char *copy = strdup(name);
+    char *rest = copy;
+
+    for (char *part; obj && (part = strsep(&rest, "."));)
+        obj = json_get(json_get(obj, "properties"), part);
+    return json_get_bool(obj, "x-tp-central", false);
+}
+
+START_TEST(what_is_central_is_what_the_chart_says)
+{
+    const char *top = getenv("srcdir");
+    cleanup_json struct json_object *schema = NULL;
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s/chart/tp/values.schema.json",
+             top ? top : "..");
+    schema = json_object_from_file(path);
+    ck_assert_msg(schema != NULL, "%s", path);
+    for (unsigned i = 0; i < CONFIG_KEYS; i++) {
+        enum config_key key = (enum config_key)i;
+
+        ck_assert_msg(client_config_is_central(key) ==
+                          schema_marks(schema, client_config_key_name(key)),
+                      "%s", client_config_key_name(key));
+    }
+}
+END_TEST
+
 START_TEST(durations)
 {
     ck_assert_int_eq(client_config_parse_duration("250ms"), 250);
@@ -482,6 +514,7 @@ int main(void)
     tcase_add_test(tc, repeatable_options_and_words_after_dashes);
     tcase_add_test(tc, tables_are_sound);
     tcase_add_test(tc, container_names);
+    tcase_add_test(tc, what_is_central_is_what_the_chart_says);
     tcase_add_test(tc, durations);
     tcase_add_test(tc, published_ports_as_for_docker);
     tcase_add_test(tc, the_way_to_the_api_server);
