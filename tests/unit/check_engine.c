@@ -478,6 +478,113 @@ START_TEST(real_engine_by_ssh)
 }
 END_TEST
 
+/* A relay that ends TLS, asks for a client certificate and talks to the real
+ * engine's socket: what a dockerd with --tlsverify looks like. */
+static const char tls_relay[] =
+    "import socket, ssl, sys, threading\n"
+    "ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
+    "ctx.load_cert_chain('server.pem', 'server.key')\n"
+    "ctx.load_verify_locations('ca.pem')\n"
+    "ctx.verify_mode = ssl.CERT_REQUIRED\n"
+    "listener = socket.create_server(('127.0.0.1', 0))\n"
+    "open('port.new', 'w').write(str(listener.getsockname()[1]))\n"
+    "import os; os.rename('port.new', 'port')\n"
+    "def pump(a, b):\n"
+    "    try:\n"
+    "        while True:\n"
+    "            data = a.recv(65536)\n"
+    "            if not data: break\n"
+    "            b.sendall(data)\n"
+    "    except OSError: pass\n"
+    "    try:\n"
+    "        if isinstance(b, ssl.SSLSocket): b.unwrap()\n"
+    "        b.shutdown(socket.SHUT_WR)\n"
+    "    except (OSError, ValueError): pass\n"
+    "def serve(raw):\n"
+    "    try: tls = ctx.wrap_socket(raw, server_side=True)\n"
+    "    except OSError: return\n"
+    "    far = socket.socket(socket.AF_UNIX)\n"
+    "    far.connect('/var/run/docker.sock')\n"
+    "    threading.Thread(target=pump, args=(far, tls), daemon=True).start()\n"
+    "    pump(tls, far)\n"
+    "while True:\n"
+    "    threading.Thread(target=serve, args=(listener.accept()[0],),\n"
+    "                     daemon=True).start()\n";
+
+static void make_certificates(void)
+{
+    run_shell(
+        "exec >/dev/null 2>&1; set -e; cd %s; for n in ca other; do "
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+        "-keyout $n.key -out $n.pem -days 2 -subj /CN=$n; done; "
+        "for n in server client; do openssl req -newkey ec -pkeyopt "
+        "ec_paramgen_curve:P-256 -nodes -keyout $n.key -out $n.csr -subj "
+        "/CN=$n; echo subjectAltName=DNS:localhost >$n.ext; openssl x509 -req "
+        "-in $n.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile "
+        "$n.ext -out $n.pem; done; mkdir good bad; cp ca.pem good/; "
+        "cp other.pem bad/ca.pem; for d in good bad; do cp client.pem "
+        "$d/cert.pem; cp client.key $d/key.pem; done",
+        dir);
+}
+
+static void set_in_dir(const char *variable, const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    setenv(variable, path, 1);
+}
+
+static void use_port(const char *host)
+{
+    char path[128], url[64];
+    unsigned port = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/port", dir);
+    f = fopen(path, "r");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fscanf(f, "%u", &port), 1);
+    fclose(f);
+    snprintf(url, sizeof(url), "tcp://%s:%u", host, port);
+    setenv("DOCKER_HOST", url, 1);
+}
+
+START_TEST(real_engine_by_tls)
+{
+    struct tp_error err = {0};
+    struct engine *e = real_engine();
+
+    if (!e || access("/var/run/docker.sock", W_OK) < 0) {
+        engine_close(e);
+        return;
+    }
+    check_image(e);
+    engine_close(e);
+    make_certificates();
+    put("relay.py", tls_relay);
+    run_shell("cd %s && { timeout 100 python3 relay.py >/dev/null 2>&1 & echo "
+              "$! >pid; }; for i in $(seq 100); do test -f port && exit 0; "
+              "sleep 0.1; done; exit 1",
+              dir);
+    setenv("DOCKER_TLS_VERIFY", "1", 1);
+    set_in_dir("DOCKER_CERT_PATH", "good");
+    use_port("localhost");
+    e = engine_open(&err);
+    ck_assert_msg(e != NULL, "%s", err.text);
+    check_container(e);
+    engine_close(e);
+    use_port("127.0.0.1"); /* not in the certificate */
+    expect_no_engine("certificate");
+    use_port("localhost");
+    set_in_dir("DOCKER_CERT_PATH", "bad"); /* another authority */
+    expect_no_engine("certificate");
+    run_shell("kill $(cat %s/pid); docker -H unix:///var/run/docker.sock rmi "
+              "-f " IMAGE " >/dev/null",
+              dir);
+}
+END_TEST
+
 START_TEST(a_cancel_ends_a_wait)
 {
     static const char *const argv[] = {"/busybox", "sleep", "60", NULL};
@@ -530,6 +637,7 @@ int main(void)
     tcase_set_timeout(real, 120);
     tcase_add_test(real, real_engine_by_unix_socket);
     tcase_add_test(real, real_engine_by_ssh);
+    tcase_add_test(real, real_engine_by_tls);
     tcase_add_test(real, a_cancel_ends_a_wait);
     suite_add_tcase(s, real);
     sr = srunner_create(s);
