@@ -14,6 +14,10 @@
 #define MAX_FILE (256U << 10)
 #define MAX_LIST 256
 
+/* As in the chart's schema. */
+#define MIN_DURATION_MS 100
+#define MAX_DURATION_MS 600000
+
 enum value_type {
     TYPE_LEVEL,
     TYPE_LABEL,
@@ -114,7 +118,8 @@ static bool is_good_text(enum value_type type, const char *text)
     case TYPE_LABEL:
         return client_config_is_label(text);
     case TYPE_DURATION:
-        return client_config_parse_duration(text) > 0;
+        return client_config_parse_duration(text) >= MIN_DURATION_MS &&
+               client_config_parse_duration(text) <= MAX_DURATION_MS;
     case TYPE_NAMES:
         return is_name(text);
     case TYPE_NETS:
@@ -131,7 +136,7 @@ static bool is_list(enum value_type type)
 static const char *const wanted[] = {
     [TYPE_LEVEL] = "error, warn, info or debug",
     [TYPE_LABEL] = "the name of a namespace",
-    [TYPE_DURATION] = "a time like 30s",
+    [TYPE_DURATION] = "a time like 30s (100ms to 10m)",
     [TYPE_NAMES] = "a list of domain names",
     [TYPE_NETS] = "a list of subnets like 10.9.0.0/16",
 };

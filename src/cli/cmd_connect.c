@@ -363,22 +363,6 @@ static int wait_connected(struct connect *c, struct json_object **status,
     return rc < 0 ? rc : 0;
 }
 
-/* The user's own log level; the manager's reaches the daemon by the link. */
-static void set_log_level(struct connect *c)
-{
-    cleanup_json struct json_object *request = daemon_request("log");
-    cleanup_json struct json_object *answer = NULL;
-    struct tp_error err = {0};
-
-    if (c->config.keys[CONFIG_LOG_LEVEL].source <= CONFIG_FROM_MANAGER)
-        return;
-    json_put_str(request, "level",
-                 client_config_text(&c->config, CONFIG_LOG_LEVEL));
-    if (daemon_ask(c->engine, c->container, request, ASK_MS, &answer, NULL,
-                   &err) < 0)
-        cli_note(c->cli, "the log level is not set: %s", err.text);
-}
-
 static void report(struct connect *c, struct json_object *status, bool already)
 {
     json_object_object_add(status, "already", json_object_new_boolean(already));
@@ -402,8 +386,6 @@ static int start_session(struct connect *c, struct tp_error *err)
                                            : make_container(c, err);
     if (rc == 0)
         rc = begin_session(c, &already, err);
-    if (rc == 0)
-        set_log_level(c);
     if (rc == 0)
         rc = wait_connected(c, &status, err);
     if (rc == 0 && helper_is_needed(&c->kube))

@@ -17,6 +17,7 @@ struct build {
     struct cluster_info *ci;
     struct route_policy *policy;
     struct json_object *rejected;
+    struct json_object *config; /* of SESSION: what the user set, or NULL */
 };
 
 static void reject(struct build *b, const char *what, const char *reason)
@@ -201,7 +202,8 @@ static void accept_key(struct build *b, const char *path,
     for (size_t i = 0; i < sizeof(central_keys) / sizeof(*central_keys); i++) {
         if (strcmp(central_keys[i].key, path) != 0)
             continue;
-        central_keys[i].take(b, value);
+        if (!json_get(b->config, path)) /* the user's own value wins */
+            central_keys[i].take(b, value);
         snprintf(key, sizeof(key), "%s", path);
         dot = strchr(key, '.');
         if (dot) {
@@ -239,6 +241,19 @@ static void take_client_config(struct build *b, struct json_object *config)
             snprintf(path, sizeof(path), "%.60s.%.60s", key, inner);
             accept_key(b, path, leaf);
         }
+    }
+}
+
+/* The user's own settings. His subnets are members of SESSION itself, and how
+ * long to wait is the CLI's business. */
+static void take_user_config(struct build *b)
+{
+    for (size_t i = 0; i < sizeof(central_keys) / sizeof(*central_keys); i++) {
+        const char *key = central_keys[i].key;
+        struct json_object *value = json_get(b->config, key);
+
+        if (value && strncmp(key, "routing.", strlen("routing.")) != 0)
+            central_keys[i].take(b, value);
     }
 }
 
@@ -293,7 +308,8 @@ int cluster_info_build(struct cluster_info *ci, struct json_object *info,
                        struct json_object *session, struct route_policy *policy,
                        struct tp_error *err)
 {
-    struct build b = {ci, policy, NULL};
+    struct build b = {
+        .ci = ci, .policy = policy, .config = json_get(session, "config")};
     struct json_object *also;
 
     memset(ci, 0, sizeof(*ci));
@@ -310,6 +326,7 @@ int cluster_info_build(struct cluster_info *ci, struct json_object *info,
     also = put_array(ci->subnets, "also");
     add_captured(&b, json_get_array(info, "subnets.also"), also);
     take_client_config(&b, json_get(info, "client"));
+    take_user_config(&b);
     add_captured(&b, json_get_array(session, "alsoProxy"), also);
     add_plain(&b, &ci->bypass, json_get_array(session, "neverProxy"));
     json_object_object_add(ci->subnets, "never", format_list(&ci->bypass));

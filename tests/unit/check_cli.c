@@ -248,6 +248,7 @@ START_TEST(the_users_file_is_strict)
         {"- a\n", "must be a mapping"},
         {"connect: {timeout: 5}\n", "a time like 30s"},
         {"connect: {timeout: 5parsecs}\n", "a time like 30s"},
+        {"connect: {timeout: 1h}\n", "100ms to 10m"},
         {"logLevel: loud\n", "error, warn, info or debug"},
         {"routing: {alsoProxy: 10.0.0.0/8}\n", "a list of subnets"},
         {"routing: {alsoProxy: [10.0.0.1/8]}\n", "10.0.0.1/8"},

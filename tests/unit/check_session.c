@@ -285,6 +285,32 @@ static size_t count_rejected(const struct cluster_info *ci)
     return json_array_len(json_get_array(ci->subnets, "rejected"));
 }
 
+START_TEST(the_users_settings_win_over_the_managers)
+{
+    struct cluster_info ci;
+
+    build(
+        &ci,
+        INFO(", \"client\": {\"logLevel\": \"error\", \"dns\": {\"suffixes\": "
+             "[\"central.test\"], \"excludes\": [\"c.test\"], "
+             "\"lookupTimeout\": \"9s\"}, \"routing\": {\"alsoProxy\": "
+             "[\"10.9.0.0/16\"]}}"),
+        SESSION "\"alsoProxy\": [\"10.8.0.0/16\"], \"config\": {\"logLevel\": "
+                "\"debug\", \"dns\": {\"suffixes\": [\"mine.test\"], "
+                "\"lookupTimeout\": \"2s\"}, \"routing\": {\"alsoProxy\": "
+                "[\"10.8.0.0/16\"]}}}");
+    ck_assert_uint_eq(ci.suffixes.n, 1);
+    ck_assert_str_eq(ci.suffixes.names[0], "mine.test");
+    ck_assert_uint_eq(ci.excludes.n, 1);
+    ck_assert_str_eq(ci.excludes.names[0], "c.test");
+    ck_assert_uint_eq(ci.lookup_timeout_ms, 2000);
+    ck_assert_str_eq(ci.log_level, "debug");
+    ck_assert_uint_eq(ci.capture.n, 3);
+    ck_assert_uint_eq(count_rejected(&ci), 0);
+    cluster_info_release(&ci);
+}
+END_TEST
+
 START_TEST(info_becomes_routes_and_names)
 {
     struct cluster_info ci;
@@ -587,6 +613,7 @@ int main(void)
     tcase_add_test(tc, policy_keeps_the_developers_own_networks);
     tcase_add_test(tc, policy_lets_the_user_give_networks_away);
     tcase_add_test(tc, interfaces_are_read_without_loopback);
+    tcase_add_test(tc, the_users_settings_win_over_the_managers);
     tcase_add_test(tc, info_becomes_routes_and_names);
     tcase_add_test(tc, hostile_info_takes_nothing);
     tcase_add_test(tc, dns_outside_the_cluster_is_refused);
