@@ -4,7 +4,7 @@
  *   dns.c       configuration, and the route of a query
  *   dns_udp.c   queries by UDP: ids, retries, time-outs
  *   dns_path.c  the sockets and tunnel flows that carry them
- *   dns_tcp.c   connections by TCP
+ *   dns_tcp.c   connections by TCP, with dns_backend.c and dns_peer.c
  */
 #ifndef TP_DAEMON_DNS_INTERNAL_H
 #define TP_DAEMON_DNS_INTERNAL_H

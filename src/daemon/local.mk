@@ -8,9 +8,11 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/control_ops.c \
 	src/daemon/ctl.c src/daemon/ctl.h \
 	src/daemon/dns.c src/daemon/dns.h src/daemon/dns_internal.h \
+	src/daemon/dns_backend.c \
 	src/daemon/dns_msg.c src/daemon/dns_msg.h \
 	src/daemon/dns_path.c \
-	src/daemon/dns_tcp.c \
+	src/daemon/dns_peer.c \
+	src/daemon/dns_tcp.c src/daemon/dns_tcp_internal.h \
 	src/daemon/dns_udp.c \
 	src/daemon/dns_zone.c src/daemon/dns_zone.h \
 	src/daemon/link.c src/daemon/link.h \
