@@ -147,6 +147,23 @@ class PortForward(Client):
             self.process = None
 
 
+class Relay(Client):
+    """bench-pump with a TCP connection at either end: what a link is without
+    tp. Each connection is an upgraded one of its own, so new ones are not
+    measured."""
+
+    def __init__(self, container):
+        super().__init__("relay", container)
+
+    def address(self, service):
+        return "127.0.0.1", PORTS[service]
+
+    def measure(self, metric, seconds):
+        if metric.startswith("conn"):
+            return None
+        return super().measure(metric, seconds)
+
+
 class Pump:
     """bench-pump at both ends of an upgraded connection: see pump.h."""
 

@@ -16,13 +16,15 @@ static void quit(int signal_number)
 
 static int run(uv_loop_t *loop, int argc, char **argv, struct tp_error *err)
 {
+    struct pump_api api = {0};
+
     if (argc == 3 && !strcmp(argv[1], "serve"))
         return pump_serve(loop, (uint16_t)atoi(argv[2]), err);
+    if (argc > 5)
+        api = (struct pump_api){argv[2], (uint16_t)atoi(argv[3]), argv[4]};
     if (argc == 8 && !strcmp(argv[1], "measure")) {
         struct pump_job job = {
-            .host = argv[2],
-            .port = (uint16_t)atoi(argv[3]),
-            .server_name = argv[4],
+            .api = api,
             .mode = argv[5],
             .streams = strtoul(argv[6], NULL, 10),
             .seconds = atof(argv[7]),
@@ -30,9 +32,20 @@ static int run(uv_loop_t *loop, int argc, char **argv, struct tp_error *err)
 
         return pump_measure(loop, &job, err);
     }
+    if (argc > 6 && !strcmp(argv[1], "relay")) {
+        struct pump_relay relay = {
+            .api = api,
+            .target = argv[5],
+            .ports = argv + 6,
+            .count = (size_t)argc - 6,
+        };
+
+        return pump_relay(loop, &relay, err);
+    }
     return tp_error_set(err, -EINVAL,
                         "usage: bench-pump serve PORT | measure HOST PORT "
-                        "SERVER-NAME source|sink|echo STREAMS SECONDS");
+                        "SERVER-NAME source|sink|echo STREAMS SECONDS | "
+                        "relay HOST PORT SERVER-NAME ADDR PORT...");
 }
 
 int main(int argc, char **argv)

@@ -14,9 +14,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "net/dial.h"
-#include "net/tls.h"
-
 #define STREAMS_MAX 64
 #define TURN        16
 #define WARM_UP_MS  500
@@ -182,7 +179,7 @@ static void dialled_cb(void *arg, const struct dial_result *result)
         begin(p);
 }
 
-static struct tls_ctx *make_tls(struct tp_error *err)
+struct tls_ctx *pump_make_tls(struct tp_error *err)
 {
     struct tls_client_config config = {
         .ca_pem = getenv("PUMP_CA"),
@@ -194,14 +191,15 @@ static struct tls_ctx *make_tls(struct tp_error *err)
     return tls_ctx_create_client(&config, err);
 }
 
-static int dial_all(struct pump *p, struct tls_ctx *tls)
+struct dial *pump_dial(uv_loop_t *loop, const struct pump_api *api,
+                       struct tls_ctx *tls, dial_cb *cb, void *arg)
 {
     const char *token = getenv("PUMP_TOKEN");
     char headers[8192] = "";
     struct dial_config config = {
-        .host = p->job->host,
-        .port = p->job->port,
-        .server_name = p->job->server_name,
+        .host = api->host,
+        .port = api->port,
+        .server_name = api->server_name,
         .tls = tls,
         .timeout_ms = DIAL_MS,
         .method = "POST",
@@ -214,9 +212,14 @@ static int dial_all(struct pump *p, struct tls_ctx *tls)
     if (token)
         snprintf(headers, sizeof(headers), "Authorization: Bearer %s\r\n",
                  token);
+    return dial_start(loop, &config, cb, arg);
+}
+
+static int dial_all(struct pump *p, struct tls_ctx *tls)
+{
     for (size_t i = 0; i < p->job->streams; i++) {
         p->lanes[i].pump = p;
-        if (!dial_start(p->loop, &config, dialled_cb, &p->lanes[i]))
+        if (!pump_dial(p->loop, &p->job->api, tls, dialled_cb, &p->lanes[i]))
             return -ENOMEM;
     }
     return 0;
@@ -267,7 +270,7 @@ int pump_measure(uv_loop_t *loop, const struct pump_job *job,
     p.loop = loop;
     p.job = job;
     p.samples = malloc(SAMPLES_MAX * sizeof(*p.samples));
-    tls = make_tls(err);
+    tls = pump_make_tls(err);
     if (!tls || !p.samples)
         return -EINVAL;
     uv_timer_init(loop, &p.timer);

@@ -2,6 +2,7 @@
  * pump_server.c - an aggregated API that knows one thing
  *
  *   HANDSHAKE -> HEAD -> (101) -> WORD -> SOURCE, SINK or REFLECT
+ *                    |                \-> DIAL -> (joined)
  *                    \-> LAST: the answer to anything else, then the end
  */
 #include "pump.h"
@@ -23,6 +24,7 @@
 
 #define TURN    16 /* reads or writes, then the loop's others get theirs */
 #define HEAD_MS 10000
+#define DIAL_MS 10000
 #define RESOURCE                                                               \
     "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\","                     \
     "\"groupVersion\":\"" PUMP_GROUP "/v1\",\"resources\":[{\"name\":"         \
@@ -31,7 +33,7 @@
     "\"connections/portforward\",\"singularName\":\"\",\"namespaced\":true,"   \
     "\"kind\":\"Connection\",\"verbs\":[\"create\"]}]}"
 
-enum state { HANDSHAKE, HEAD, WORD, SOURCE, SINK, REFLECT, LAST };
+enum state { HANDSHAKE, HEAD, WORD, SOURCE, SINK, REFLECT, DIAL, LAST };
 
 struct server {
     uv_loop_t *loop;
@@ -39,6 +41,7 @@ struct server {
 };
 
 struct conn {
+    uv_loop_t *loop;
     struct stream *stream;
     enum state state;
     struct buf in, out;
@@ -114,6 +117,39 @@ static int take_head(struct conn *c)
     return n;
 }
 
+static void dialled_cb(void *arg, int status, int fd)
+{
+    struct conn *c = arg;
+    struct stream *far = status == 0 ? stream_create_fd(c->loop, fd) : NULL;
+
+    if (!far) {
+        conn_close(c);
+        return;
+    }
+    /* What came with the line; a new socket has room for it. */
+    if (buf_used(&c->in) > 0)
+        (void)stream_write(far, buf_head(&c->in), buf_used(&c->in));
+    pump_join(c->stream, far);
+    closed_cb(c);
+}
+
+/* The line is "dial ADDR:PORT". */
+static int dial(struct conn *c, const char *line, size_t len)
+{
+    union sockaddr_any addr;
+    char text[64];
+
+    if (len <= 5 || len - 5 >= sizeof(text))
+        return -EBADMSG;
+    memcpy(text, line + 5, len - 5);
+    text[len - 5] = '\0';
+    if (sockaddr_parse_hostport(&addr, text) < 0)
+        return -EBADMSG;
+    c->state = DIAL;
+    return connect_start(c->loop, &addr, 0, DIAL_MS, dialled_cb, c) ? 0
+                                                                    : -ENOMEM;
+}
+
 static int take_word(struct conn *c)
 {
     static const struct {
@@ -121,6 +157,7 @@ static int take_word(struct conn *c)
         enum state state;
     } words[] = {{"source\n", SOURCE}, {"sink\n", SINK}, {"echo\n", REFLECT}};
     size_t used = buf_used(&c->in);
+    const char *end;
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
         size_t len = strlen(words[i].word);
@@ -134,7 +171,15 @@ static int take_word(struct conn *c)
                        : 0;
         }
     }
-    return used > 16 ? -EBADMSG : 0;
+    end = used > 0 ? memchr(buf_head(&c->in), '\n', used) : NULL;
+    if (end && !memcmp(buf_head(&c->in), "dial ", 5)) {
+        size_t len = (size_t)(end - (char *)buf_head(&c->in));
+        int rc = dial(c, (char *)buf_head(&c->in), len);
+
+        buf_consume(&c->in, len + 1);
+        return rc;
+    }
+    return end || used > 64 ? -EBADMSG : 0;
 }
 
 static int take(struct conn *c)
@@ -193,6 +238,7 @@ static int step(struct conn *c)
         return rc;
     switch (c->state) {
     case HANDSHAKE:
+    case DIAL:
         return 0;
     case HEAD:
     case WORD:
@@ -218,6 +264,8 @@ static void event_cb(void *arg, unsigned events)
     (void)events;
     if (step(c) < 0)
         conn_close(c);
+    else if (c->state == DIAL)
+        stream_want(c->stream, 0); /* the connection belongs to dialled_cb() */
     else
         want(c);
 }
@@ -248,6 +296,7 @@ static void accept_cb(void *arg, int fd, const union sockaddr_any *peer)
         close(fd);
         return;
     }
+    c->loop = s->loop;
     buf_init(&c->in, HTTP1_MAX_HEAD);
     buf_init(&c->out, PUMP_SIZE);
     c->stream = stream_create_fd(s->loop, fd);

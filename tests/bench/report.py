@@ -6,7 +6,7 @@ import subprocess
 
 from paths import METRICS
 
-PATHS = ("direct", "port-forward", "pump", "tp")
+PATHS = ("direct", "port-forward", "pump", "relay", "tp")
 MIB = 1024 * 1024
 
 
@@ -150,7 +150,8 @@ def _rows(rows):
 
 
 def table(data):
-    rows = [["median", "", *PATHS, "tp/direct", "tp/pf", "tp/pump"]]
+    rows = [["median", "", *PATHS, "tp/direct", "tp/pf",
+             "tp/pump", "tp/relay"]]  # fmt: skip
     for metric, entry in data["summary"].items():
         _, unit, _, title = METRICS[metric]
         ratios = [_number(entry["tp_to"][p]) for p in PATHS if p != "tp"]
@@ -159,7 +160,7 @@ def table(data):
         )
         if metric == "rr":
             p99 = [_number(entry["p99_us"][p]) for p in PATHS]
-            rows.append([title.replace("p50", "p99"), unit, *p99, "", "", ""])
+            rows.append([title.replace("p50", "p99"), unit, *p99, "", "", "", ""])
     yield from _rows(rows)
     yield ""
     yield from _memory_table(data["memory"])
@@ -202,7 +203,7 @@ PANELS = (
     ("New connections a second", ("conn1", "conn16"), True),
     ("HTTP requests a second, wrk -c 32", ("wrk",), True),
 )
-COLOURS = ("#888888", "#d08030", "#3070b0", "#309050")
+COLOURS = ("#888888", "#d08030", "#3070b0", "#80b0e0", "#309050")
 
 
 def _panel(title, metrics, logarithmic, summary):

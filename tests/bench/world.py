@@ -237,6 +237,17 @@ class World:
         run("docker", "cp", self.build / "bench-client", f"{name}:/bench-client")
         return name
 
+    def start_relay(self):
+        """A container whose 127.0.0.1 leads to the app by pumps."""
+        network, host, port, server_name, env = self.api_access()
+        names = [arg for key in env for arg in ("-e", key)]
+        run(
+            "docker", "run", "-d", "--name", f"{NAME}-pumps", "--network",
+            network, *names, PUMP, "relay", host, port, server_name,
+            self.service_ip, *PORTS.values(), env={**os.environ, **env},
+        )  # fmt: skip
+        return self.start_client("relay", f"container:{NAME}-pumps")
+
     def connect(self):
         if not self.foreign_daemon:
             self.tp("connect", "--name", self.daemon, "-n", NAMESPACE)
