@@ -246,6 +246,11 @@ START_TEST(frames_refuse_what_is_none)
         engine_frames_feed(&f, (const uint8_t *)"HTTP/1.1", 8, collect_cb, &c),
         -EBADMSG);
     f = (struct engine_frames){0};
+    ck_assert_int_eq(engine_frames_feed(&f,
+                                        (const uint8_t *)"\3\0\0\0\0\0\0\1x", 9,
+                                        collect_cb, &c),
+                     -EBADMSG);
+    f = (struct engine_frames){0};
     c.rc = -ENOBUFS;
     ck_assert_int_eq(engine_frames_feed(&f,
                                         (const uint8_t *)"\1\0\0\0\0\0\0\1x", 9,

@@ -162,6 +162,8 @@ static const struct bad_case {
     {"    certificate-authority-data: '%%%'\n", "", "must be base64"},
     {"    certificate-authority-data: QUJD\n", "", "must be PEM"},
     {"    certificate-authority-data: QUJ=D\n", "", "must be base64"},
+    {"    certificate-authority-data: QU=JREVG\n", "", "must be base64"},
+    {"    certificate-authority-data: QUJDQQ======\n", "", "must be base64"},
     {"    certificate-authority: nowhere.pem\n", "", "cannot read"},
     {"    insecure-skip-tls-verify: maybe\n", "", "true or false"},
     {"    insecure-skip-tls-verify: true\n"
