@@ -125,6 +125,8 @@ static void finish_anchor(struct reader *r, int at, struct json_object *value,
 {
     if (at < 0)
         return;
+    /* The same name may have been given again further inside. */
+    json_object_put(r->anchors[at].value);
     r->anchors[at].value = json_object_get(value);
     r->anchors[at].nodes = nodes;
     r->anchors[at].complete = true;

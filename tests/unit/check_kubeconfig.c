@@ -354,6 +354,17 @@ START_TEST(yaml_bombs_are_refused)
 }
 END_TEST
 
+/* Found by fuzzing: the inner value leaked. */
+START_TEST(yaml_anchor_given_again_inside_itself)
+{
+    static const char text[] = "&a {b: &a {c: 1}, d: *a}";
+    cleanup_json struct json_object *obj =
+        yaml_parse_text(text, strlen(text), true, NULL);
+
+    ck_assert_int_eq(json_get_int(obj, "d.c", 0), 1);
+}
+END_TEST
+
 START_TEST(yaml_scalars_have_their_types)
 {
     static const char text[] = "i: 7\nn: -1\nz: 007\nd: 1.5\nt: true\n"
@@ -513,6 +524,7 @@ int main(void)
     tcase_add_test(tc, proxies_follow_the_rules_of_kubectl);
     tcase_add_test(tc, servers_are_split);
     tcase_add_test(tc, yaml_bombs_are_refused);
+    tcase_add_test(tc, yaml_anchor_given_again_inside_itself);
     tcase_add_test(tc, yaml_scalars_have_their_types);
     tcase_add_test(tc, exec_credentials_are_checked);
     tcase_add_test(tc, times_are_read_with_their_zone);
