@@ -619,6 +619,7 @@ START_TEST(a_cancel_ends_a_wait)
     engine_exec_close(x);
     engine_set_cancel(e, -1);
     ck_assert_int_eq(engine_container_remove(e, id, &err), 0);
+    run_shell("docker rmi -f " IMAGE " >/dev/null");
     engine_close(e);
 }
 END_TEST
