@@ -61,7 +61,10 @@ struct json_object *json_get_array(struct json_object *obj, const char *path)
 
 size_t json_array_len(struct json_object *array)
 {
-    return array ? json_object_array_length(array) : 0;
+    /* json-c asserts the type, and foreign text decides it. */
+    return json_object_is_type(array, json_type_array)
+               ? json_object_array_length(array)
+               : 0;
 }
 
 void json_put_str(struct json_object *obj, const char *key, const char *value)

@@ -25,7 +25,8 @@ int64_t json_get_int(struct json_object *obj, const char *path,
                      int64_t fallback);
 bool json_get_bool(struct json_object *obj, const char *path, bool fallback);
 
-/* The array at path, or NULL; json_array_len(NULL) is 0. */
+/* The array at path, or NULL; json_array_len() of NULL, or of what is no array,
+ * is 0. */
 struct json_object *json_get_array(struct json_object *obj, const char *path);
 size_t json_array_len(struct json_object *array);
 

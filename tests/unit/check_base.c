@@ -45,6 +45,8 @@ START_TEST(json_path_reads_nested_members)
     ck_assert_int_eq(json_get_int(obj, "a.n", 0), 7);
     ck_assert_ptr_null(json_get_str(obj, "a.x", NULL));
     ck_assert_uint_eq(json_array_len(json_get_array(obj, "l")), 2);
+    ck_assert_uint_eq(json_array_len(json_get(obj, "a.b")), 0);
+    ck_assert_uint_eq(json_array_len(NULL), 0);
     json_object_put(obj);
     ck_assert_ptr_null(json_parse_text("{\"a\":", 5, &err));
     ck_assert_str_eq(err.text, "not JSON: the text ends too early");
