@@ -134,24 +134,31 @@ static void put_notrack(FILE *f)
     };
     const size_t n = sizeof(match) / sizeof(*match);
 
-    fputs("chain raw_out { type filter hook output priority -300;\n", f);
+    /* The links' packets, most of all that leave, need no look at the sets. */
+    fprintf(f,
+            "chain raw_out { type filter hook output priority -300;\n"
+            "meta mark 0x%08x oif != lo accept\n",
+            DATAPATH_BYPASS_MARK);
     for (size_t i = 0; i < n; i++)
         fprintf(f, "%s notrack\n", match[i]);
-    fputs("}\nchain raw_pre { type filter hook prerouting priority -300;\n", f);
+    fputs("}\nchain raw_pre { type filter hook prerouting priority -300;\n"
+          "iif != lo accept\n",
+          f);
     for (size_t i = 0; i < n; i++)
-        fprintf(f, "iif lo %s notrack\n", match[i]);
+        fprintf(f, "%s notrack\n", match[i]);
     fputs("}\n", f);
 }
 
 static void put_out(FILE *f, const struct nft_config *c)
 {
-    fputs("chain out { type route hook output priority -150;\n", f);
-    put_captured(f, "goto capture");
     fprintf(f,
-            "}\nchain capture {\n"
-            "meta mark 0x%08x accept\n"
-            "fib daddr type != unicast accept\n",
+            "chain out { type route hook output priority -150;\n"
+            "meta mark 0x%08x accept\n",
             DATAPATH_BYPASS_MARK);
+    put_captured(f, "goto capture");
+    fputs("}\nchain capture {\n"
+          "fib daddr type != unicast accept\n",
+          f);
     if (c->hold)
         fprintf(f,
                 "tcp flags & (fin|syn|rst|ack) == syn meta mark set 0x%08x "

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -54,6 +55,14 @@ static int make_transparent(int family, int fd)
     return set_int(fd, SOL_SOCKET, SO_MARK, (int)DATAPATH_BYPASS_MARK);
 }
 
+/* The way to the client is the loopback device. An algorithm that paces (BBR)
+ * costs a timer for each burst there and gains nothing; Reno is in every
+ * kernel. Accepted sockets inherit it. */
+static void choose_congestion_control(int fd)
+{
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
+}
+
 int transparent_listen(int family, int type, uint16_t *port)
 {
     cleanup_close int fd =
@@ -67,6 +76,8 @@ int transparent_listen(int family, int type, uint16_t *port)
         rc = make_transparent(family, fd);
     if (!rc && type == SOCK_DGRAM)
         rc = want_destinations(family, fd);
+    if (type == SOCK_STREAM)
+        choose_congestion_control(fd);
     if (!rc && type == SOCK_STREAM && listen(fd, SOMAXCONN) < 0)
         rc = -errno;
     if (rc)
