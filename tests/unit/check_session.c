@@ -136,6 +136,13 @@ START_TEST(headers_name_the_user_and_cannot_be_broken)
         0);
     ck_assert_ptr_null(session_config_headers(&c, &err));
     session_config_release(&c);
+    ck_assert_int_eq(config_from(&c,
+                                 SESSION "\"impersonate\": {\"user\": "
+                                         "\"a\\nX-Remote-User: root\"}}",
+                                 &err),
+                     0);
+    ck_assert_ptr_null(session_config_headers(&c, &err));
+    session_config_release(&c);
 }
 END_TEST
 

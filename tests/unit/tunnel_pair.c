@@ -115,8 +115,9 @@ static void turn_cb(uv_timer_t *timer)
 void pair_turn(struct pair *p)
 {
     if (uv_backend_timeout(&p->loop) != 0)
-        uv_timer_start(&p->turn, turn_cb, 1, 0);
+        uv_timer_start(&p->turn, turn_cb, 1, 1);
     uv_run(&p->loop, UV_RUN_ONCE);
+    uv_timer_stop(&p->turn);
 }
 
 void pair_close(struct pair *p)
