@@ -584,8 +584,8 @@ START_TEST(real_engine_by_tls)
     use_port("localhost");
     set_in_dir("DOCKER_CERT_PATH", "bad"); /* another authority */
     expect_no_engine("certificate");
-    run_shell("kill $(cat %s/pid); docker -H unix:///var/run/docker.sock rmi "
-              "-f " IMAGE " >/dev/null",
+    run_shell("kill $(cat %s/pid); env -u DOCKER_TLS_VERIFY docker -H "
+              "unix:///var/run/docker.sock rmi -f " IMAGE " >/dev/null",
               dir);
 }
 END_TEST

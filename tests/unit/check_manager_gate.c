@@ -51,10 +51,10 @@ static void wake_cb(uv_async_t *async)
 
 static int connect_to(uint16_t port)
 {
-    struct sockaddr_in6 addr = {.sin6_family = AF_INET6,
-                                .sin6_addr = IN6ADDR_LOOPBACK_INIT,
-                                .sin6_port = htons(port)};
-    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_addr = {htonl(INADDR_LOOPBACK)},
+                               .sin_port = htons(port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
     return fd;
@@ -166,7 +166,7 @@ static void setup(struct fixture *f)
     f->gate.metrics = &f->metrics;
     f->gate.frontproxy = &f->rules;
     gate_init(&f->gate, &f->loop);
-    sockaddr_parse(&addr, "::1", 0);
+    sockaddr_parse(&addr, "127.0.0.1", 0);
     f->server =
         server_create(&f->loop, &addr, true, gate_request_cb, &f->gate, &err);
     ck_assert_msg(f->server != NULL, "%s", err.text);

@@ -305,11 +305,28 @@ static void meeting_end(struct meeting *m)
     loop_destroy(m->loop);
 }
 
+/* Containers often have no IPv6, not even on the loopback. */
+static bool has_address(const char *ip)
+{
+    union sockaddr_any addr;
+    bool has;
+    int fd;
+
+    ck_assert_int_eq(sockaddr_parse(&addr, ip, 0), 0);
+    fd = socket(addr.sa.sa_family, SOCK_STREAM, 0);
+    has = fd >= 0 && bind(fd, &addr.sa, sockaddr_len(&addr)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return has;
+}
+
 START_TEST(connect_and_accept_on_both_families)
 {
     static const char *const ips[] = {"127.0.0.1", "::1"};
     struct meeting m;
 
+    if (_i > 0 && !has_address(ips[_i]))
+        return;
     meeting_start(&m, ips[_i]);
     connect_start(m.loop, &m.addr, 0, 10000, connect_done_cb, &m);
     loop_until(m.loop, &m.both);
