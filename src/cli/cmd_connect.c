@@ -226,7 +226,9 @@ static int make_container(struct connect *c, struct tp_error *err)
 
     if (asked > MAX_NETWORKS)
         return tp_error_set(err, -E2BIG, "too many --network");
-    if (c->reach.network)
+    if (c->reach.network && c->reach.sole)
+        o.network = c->reach.network;
+    else if (c->reach.network)
         networks[count++] = c->reach.network;
     for (size_t i = 0; i < asked; i++) {
         const char *name = cli_get_nth(c->cli, "network", i);

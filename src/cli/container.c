@@ -44,6 +44,7 @@ static struct json_object *make_host_config(const struct container_options *o,
     json_put_str(restart, "Name", "no");
     json_object_object_add(host, "RestartPolicy", restart);
     json_object_object_add(host, "LogConfig", log);
+    json_put_str(host, "NetworkMode", o->network);
     json_object_object_add(host, "PortBindings", json_object_get(o->bindings));
     json_object_object_add(host, "ExtraHosts", json_object_get(o->hosts));
     if (ipv6) {

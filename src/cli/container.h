@@ -9,8 +9,9 @@
 
 struct container_options {
     const char *name, *image;
-    const char *hostname;                   /* or NULL */
-    const char *const *networks;            /* to join, NULL-terminated */
+    const char *hostname;        /* or NULL */
+    const char *network;         /* instead of the default one, or NULL */
+    const char *const *networks; /* to join beside it, NULL-terminated */
     struct json_object *exposed, *bindings; /* see publish.h; borrowed */
     struct json_object *hosts;              /* array of "name:ip"; borrowed */
 };

@@ -9,6 +9,8 @@
 #ifndef TP_CLI_REACH_H
 #define TP_CLI_REACH_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "engine/engine.h"
 
@@ -18,6 +20,7 @@ struct reach {
     char *host; /* to dial: name or address */
     unsigned short port;
     char *network; /* to join, or NULL */
+    bool sole;     /* it leads outside too: no other network is needed */
 };
 
 /* 0 or a negative errno with err filled. r must be released in both cases. */

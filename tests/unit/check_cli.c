@@ -381,9 +381,13 @@ END_TEST
     "\"172.17.0.3\"}}}}]"
 #define NETWORKS                                                               \
     "[{\"Name\":\"host\",\"IPAM\":{\"Config\":null}},"                         \
-    "{\"Name\":\"bridge\",\"IPAM\":{\"Config\":[{\"Subnet\":"                  \
-    "\"172.17.0.0/16\"}]}},{\"Name\":\"kind\",\"IPAM\":{\"Config\":[{"         \
-    "\"Subnet\":\"fc00:f853::/64\"},{\"Subnet\":\"172.18.0.0/16\"}]}}]"
+    "{\"Name\":\"bridge\",\"Driver\":\"bridge\",\"Internal\":false,\"IPAM\":{" \
+    "\"Config\":[{\"Subnet\":"                                                 \
+    "\"172.17.0.0/16\"}]}},{\"Name\":\"kind\",\"Driver\":\"bridge\","          \
+    "\"Internal\":false,\"IPAM\":{\"Config\":[{"                               \
+    "\"Subnet\":\"fc00:f853::/64\"},{\"Subnet\":\"172.18.0.0/16\"}]}},"        \
+    "{\"Name\":\"closed\",\"Driver\":\"bridge\",\"Internal\":true,"            \
+    "\"IPAM\":{\"Config\":[{\"Subnet\":\"172.19.0.0/16\"}]}}]"
 
 START_TEST(the_way_to_the_api_server)
 {
@@ -393,16 +397,18 @@ START_TEST(the_way_to_the_api_server)
         const char *to; /* NULL: refused */
         unsigned short to_port;
         const char *network;
+        bool sole;
     } cases[] = {
-        {"127.0.0.1", 9, "172.18.0.2", 6443, "kind"},
-        {"localhost", 9, "172.18.0.2", 6443, "kind"},
-        {"::1", 8, "172.17.0.3", 443, NULL},
-        {"127.0.0.1", 7, NULL, 0, NULL},
-        {"172.18.0.2", 6443, "172.18.0.2", 6443, "kind"},
-        {"fc00:f853::2", 6443, "fc00:f853::2", 6443, "kind"},
-        {"172.17.0.5", 6443, "172.17.0.5", 6443, NULL},
-        {"203.0.113.1", 443, "203.0.113.1", 443, NULL},
-        {"api.corp.test", 443, "api.corp.test", 443, NULL},
+        {"127.0.0.1", 9, "172.18.0.2", 6443, "kind", true},
+        {"localhost", 9, "172.18.0.2", 6443, "kind", true},
+        {"::1", 8, "172.17.0.3", 443, NULL, false},
+        {"127.0.0.1", 7, NULL, 0, NULL, false},
+        {"172.18.0.2", 6443, "172.18.0.2", 6443, "kind", true},
+        {"172.19.0.2", 6443, "172.19.0.2", 6443, "closed", false},
+        {"fc00:f853::2", 6443, "fc00:f853::2", 6443, "kind", true},
+        {"172.17.0.5", 6443, "172.17.0.5", 6443, NULL, false},
+        {"203.0.113.1", 443, "203.0.113.1", 443, NULL, false},
+        {"api.corp.test", 443, "api.corp.test", 443, NULL, false},
     };
     cleanup_json struct json_object *containers =
         json_tokener_parse(CONTAINERS);
@@ -417,6 +423,7 @@ START_TEST(the_way_to_the_api_server)
         ck_assert_int_eq(rc == 0, cases[i].to != NULL);
         ck_assert_pstr_eq(r.host, cases[i].to);
         ck_assert_pstr_eq(r.network, cases[i].network);
+        ck_assert_int_eq(r.sole, cases[i].sole);
         if (rc == 0)
             ck_assert_uint_eq(r.port, cases[i].to_port);
         else
