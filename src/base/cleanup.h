@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct json_object;
@@ -41,9 +42,23 @@ static inline void tp_cleanup_json(struct json_object **obj)
         json_object_put(*obj);
 }
 
-#define cleanup_free  __attribute__((cleanup(tp_cleanup_free)))
-#define cleanup_close __attribute__((cleanup(tp_cleanup_close)))
-#define cleanup_file  __attribute__((cleanup(tp_cleanup_file)))
-#define cleanup_json  __attribute__((cleanup(tp_cleanup_json)))
+/* Wipes and frees a text that nobody else should find. NULL is fine. */
+static inline void secret_free(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+static inline void tp_cleanup_secret(char **text)
+{
+    secret_free(*text);
+}
+
+#define cleanup_free   __attribute__((cleanup(tp_cleanup_free)))
+#define cleanup_secret __attribute__((cleanup(tp_cleanup_secret)))
+#define cleanup_close  __attribute__((cleanup(tp_cleanup_close)))
+#define cleanup_file   __attribute__((cleanup(tp_cleanup_file)))
+#define cleanup_json   __attribute__((cleanup(tp_cleanup_json)))
 
 #endif

@@ -2,7 +2,9 @@ noinst_LIBRARIES += libtp-base.a
 libtp_base_a_SOURCES = \
 	src/base/buf.c src/base/buf.h \
 	src/base/cleanup.h \
+	src/base/encoding.c src/base/encoding.h \
 	src/base/error.c src/base/error.h \
+	src/base/file.c src/base/file.h \
 	src/base/json.c src/base/json.h \
 	src/base/log.c src/base/log.h \
 	src/base/sockaddr.c src/base/sockaddr.h

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/sockaddr.h"
@@ -280,18 +281,16 @@ int client_config_apply(struct client_config *c, struct json_object *obj,
 
 int client_config_read_file(struct client_config *c, struct tp_error *err)
 {
-    cleanup_file FILE *f = fopen(c->file, "re");
-    cleanup_free char *text = f ? malloc(MAX_FILE) : NULL;
     cleanup_json struct json_object *obj = NULL;
+    cleanup_free char *text = NULL;
+    struct tp_error why = {0};
     size_t len;
+    int rc = file_read(c->file, MAX_FILE, &text, &len, &why);
 
-    if (!f && (errno == ENOENT || errno == ENOTDIR))
+    if (rc == -ENOENT || rc == -ENOTDIR)
         return 0;
-    if (!text)
-        return tp_error_errno(err, -errno, "cannot read %s", c->file);
-    len = fread(text, 1, MAX_FILE, f);
-    if (ferror(f) || len == MAX_FILE)
-        return tp_error_set(err, -EIO, "cannot read %s", c->file);
+    if (rc < 0)
+        return tp_error_set(err, rc, "%s", why.text);
     obj = yaml_parse_text(text, len, true, err);
     if (!obj)
         return tp_error_wrap(err, "%s", c->file);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "cli/daemon.h"
 #include "cli/session.h"
@@ -50,17 +51,15 @@ static time_t now_s(void)
 static int read_token_file(const char *path, struct kube_credentials *out,
                            struct tp_error *err)
 {
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n;
+    int rc;
 
     memset(out, 0, sizeof(*out));
-    out->token = calloc(1, MAX_TOKEN + 1);
-    if (fd < 0 || !out->token)
-        return tp_error_errno(err, -errno, "cannot read %s", path);
-    n = read(fd, out->token, MAX_TOKEN);
-    if (n <= 0)
-        return tp_error_set(err, -EIO, "cannot read %s", path);
+    rc = file_read(path, MAX_TOKEN, &out->token, NULL, err);
+    if (rc < 0)
+        return rc;
     out->token[strcspn(out->token, "\r\n")] = '\0';
+    if (!*out->token)
+        return tp_error_set(err, -ENODATA, "%s is empty", path);
     return 0;
 }
 

@@ -295,13 +295,6 @@ struct link *link_create(uv_loop_t *loop, const struct link_config *config,
     return l;
 }
 
-static void free_secret(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
-}
-
 void link_destroy(struct link *l)
 {
     if (!l)
@@ -311,8 +304,8 @@ void link_destroy(struct link *l)
         dial_cancel(l->dial);
     tunnel_destroy(l->tunnel);
     tls_ctx_destroy(l->tls);
-    free_secret(l->headers);
-    free_secret(l->proxy_authorization);
+    secret_free(l->headers);
+    secret_free(l->proxy_authorization);
     free(l->proxy_host);
     free(l->host);
     free(l->server_name);

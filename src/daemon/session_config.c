@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "base/cleanup.h"
+#include "base/encoding.h"
 #include "base/json.h"
 
 #define HEADERS_MAX 24576
@@ -139,7 +138,7 @@ static bool put_basic(FILE *out, struct json_object *json)
 {
     const char *user = json_get_str(json, "basic.username", NULL);
     const char *password = json_get_str(json, "basic.password", "");
-    unsigned char text[1400];
+    cleanup_secret char *text = NULL;
     char plain[1024];
     int len;
 
@@ -148,9 +147,11 @@ static bool put_basic(FILE *out, struct json_object *json)
     len = snprintf(plain, sizeof(plain), "%s:%s", user, password);
     if (len < 0 || (size_t)len >= sizeof(plain))
         return false;
-    EVP_EncodeBlock(text, (unsigned char *)plain, len);
-    fprintf(out, "Authorization: Basic %s\r\n", (char *)text);
+    text = base64_encode(plain, (size_t)len);
     explicit_bzero(plain, sizeof(plain));
+    if (!text)
+        return false;
+    fprintf(out, "Authorization: Basic %s\r\n", text);
     return true;
 }
 

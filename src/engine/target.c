@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/json.h"
 
 #define MAX_CONFIG     (1U << 20)
@@ -203,20 +204,12 @@ static void default_port(struct engine_target *t)
 
 static struct json_object *read_json(const char *path, struct tp_error *err)
 {
-    cleanup_file FILE *f = fopen(path, "re");
-    cleanup_free char *text = f ? malloc(MAX_CONFIG) : NULL;
+    cleanup_free char *text = NULL;
     struct json_object *obj;
     size_t len;
 
-    if (!f) {
-        tp_error_errno(err, -errno, "cannot read %s", path);
+    if (file_read(path, MAX_CONFIG, &text, &len, err) < 0)
         return NULL;
-    }
-    len = text ? fread(text, 1, MAX_CONFIG, f) : 0;
-    if (ferror(f) || len == MAX_CONFIG) {
-        tp_error_set(err, -EIO, "cannot read %s", path);
-        return NULL;
-    }
     obj = json_parse_text(text, len, err);
     if (!obj)
         tp_error_wrap(err, "%s", path);

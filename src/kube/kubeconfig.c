@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "kube/kubeconfig_internal.h"
 #include "kube/yaml.h"
@@ -169,7 +170,7 @@ static int merge_file(struct merged *m, const char *path, bool must_exist,
 {
     cleanup_free char *text = NULL, *dir = NULL;
     size_t len;
-    int rc = kube_read_file(path, YAML_MAX_SIZE, &text, &len, err);
+    int rc = file_read(path, YAML_MAX_SIZE, &text, &len, err);
 
     if (rc == -ENOENT && !must_exist)
         return 0;

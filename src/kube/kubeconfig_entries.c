@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/encoding.h"
+#include "base/file.h"
 #include "base/json.h"
 
 #define MAX_TOKEN (64U << 10)
@@ -192,10 +194,12 @@ static int make_cluster_info(const struct kube_entry *cluster,
                              struct kube_exec *x, struct tp_error *err)
 {
     cleanup_json struct json_object *obj = json_object_new_object();
-    cleanup_free char *ca = ep->ca_pem ? kube_base64_encode(ep->ca_pem) : NULL;
+    cleanup_free char *ca = NULL;
     struct json_object *config =
         kube_find_extension(cluster->obj, "client.authentication.k8s.io/exec");
 
+    if (ep->ca_pem)
+        ca = base64_encode(ep->ca_pem, strlen(ep->ca_pem));
     json_put_str(obj, "server", ep->server);
     json_put_str(obj, "tls-server-name", ep->tls_server_name);
     if (ep->insecure)
@@ -262,7 +266,7 @@ static int read_token(const struct kube_entry *e, struct kube_endpoint *ep,
         return tp_error_set(err, -ENOMEM, "out of memory");
     if (e->no_files)
         return 0;
-    if (kube_read_file(ep->token_file, MAX_TOKEN, &text, NULL, err) < 0)
+    if (file_read(ep->token_file, MAX_TOKEN, &text, NULL, err) < 0)
         return tp_error_wrap(err, "user '%s'", e->name);
     text[strcspn(text, "\r\n")] = '\0';
     free(ep->token);

@@ -40,15 +40,6 @@ int kube_read_user(const struct kube_entry *e, const struct kube_entry *cluster,
 struct json_object *kube_find_extension(struct json_object *cluster,
                                         const char *name);
 
-/* A regular file's text, at most max bytes, NUL-terminated. */
-int kube_read_file(const char *path, size_t max, char **out, size_t *len,
-                   struct tp_error *err);
-
-/* Standard base64 with padding; white space is skipped. Owned text with a
- * NUL, or NULL if malformed or if it holds a NUL. */
-char *kube_base64_decode(const char *text);
-char *kube_base64_encode(const char *text);
-
 void kube_strv_free(char **list);
 
 #endif

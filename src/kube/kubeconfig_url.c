@@ -5,14 +5,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "kube/kubeconfig_internal.h"
+#include "base/encoding.h"
+#include "kube/kubeconfig.h"
 
 void kube_proxy_release(struct kube_proxy *p)
 {
     free(p->host);
-    if (p->authorization)
-        explicit_bzero(p->authorization, strlen(p->authorization));
-    free(p->authorization);
+    secret_free(p->authorization);
     memset(p, 0, sizeof(*p));
 }
 
@@ -21,34 +20,12 @@ static int bad(struct tp_error *err)
     return tp_error_set(err, -EINVAL, "the proxy's URL is not valid");
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Undoes %41 in place. */
 static int unescape(char *text)
 {
-    char *to = text;
+    size_t len = strlen(text);
 
-    for (const char *p = text; *p; p++) {
-        if (*p == '%') {
-            int high = hex_value(p[1]);
-            int low = high < 0 ? -1 : hex_value(p[2]);
-
-            if (low < 0 || high * 16 + low == 0)
-                return -EINVAL;
-            *to++ = (char)(high * 16 + low);
-            p += 2;
-        } else {
-            *to++ = *p;
-        }
-    }
-    *to = '\0';
-    return 0;
+    return percent_decode(text, len + 1, text, len);
 }
 
 static int set_authorization(struct kube_proxy *p, char *userinfo,
@@ -65,7 +42,7 @@ static int set_authorization(struct kube_proxy *p, char *userinfo,
         plain = NULL;
         return tp_error_set(err, -ENOMEM, "out of memory");
     }
-    encoded = kube_base64_encode(plain);
+    encoded = base64_encode(plain, strlen(plain));
     explicit_bzero(plain, strlen(plain));
     if (!encoded || asprintf(&p->authorization, "Basic %s", encoded) < 0) {
         p->authorization = NULL;

@@ -2,12 +2,12 @@
 #include "kube/kubeconfig_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/encoding.h"
+#include "base/file.h"
 #include "base/json.h"
 
 #define MAX_PEM (1U << 20)
@@ -97,128 +97,10 @@ char *kube_entry_path(const struct kube_entry *e, const char *path)
     return asprintf(&full, "%s/%s", e->dir, path) < 0 ? NULL : full;
 }
 
-/* Reads until the end or until more than max bytes are there. */
-static ssize_t read_all(int fd, char *data, size_t max)
-{
-    size_t used = 0;
-
-    while (used <= max) {
-        ssize_t n = read(fd, data + used, max + 1 - used);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            return (ssize_t)used;
-        used += (size_t)n;
-    }
-    return -EMSGSIZE;
-}
-
-int kube_read_file(const char *path, size_t max, char **out, size_t *len,
-                   struct tp_error *err)
-{
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    cleanup_free char *data = NULL;
-    struct stat st;
-    ssize_t n;
-
-    if (fd < 0)
-        return tp_error_errno(err, -errno, "cannot read %s", path);
-    if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode))
-        return tp_error_errno(err, -EISDIR, "cannot read %s", path);
-    data = malloc(max + 2);
-    if (!data)
-        return out_of_memory(err);
-    n = read_all(fd, data, max);
-    if (n == -EMSGSIZE)
-        return tp_error_set(err, -EMSGSIZE, "%s is larger than %zu KiB", path,
-                            max >> 10);
-    if (n < 0)
-        return tp_error_errno(err, (int)n, "cannot read %s", path);
-    data[n] = '\0';
-    *out = realloc(data, (size_t)n + 1);
-    if (!*out)
-        return out_of_memory(err);
-    data = NULL;
-    if (len)
-        *len = (size_t)n;
-    return 0;
-}
-
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-char *kube_base64_decode(const char *text)
-{
-    cleanup_free char *out = malloc(strlen(text) / 4 * 3 + 4);
-    size_t used = 0, digits = 0, pads = 0;
-    uint32_t bits = 0;
-    char *result;
-
-    for (const char *p = text; out && *p; p++) {
-        int value = base64_value(*p);
-
-        if (strchr(" \t\r\n", *p))
-            continue;
-        pads += *p == '=';
-        if (value < 0 ? *p != '=' : pads > 0)
-            return NULL;
-        bits = bits << 6 | (value < 0 ? 0 : (uint32_t)value);
-        if (++digits % 4 != 0)
-            continue;
-        out[used++] = (char)(bits >> 16);
-        out[used++] = (char)(bits >> 8);
-        out[used++] = (char)bits;
-    }
-    if (!out || digits % 4 != 0 || pads > 2 || used < pads)
-        return NULL;
-    used -= pads;
-    out[used] = '\0';
-    if (memchr(out, '\0', used))
-        return NULL;
-    result = out;
-    out = NULL;
-    return result;
-}
-
-char *kube_base64_encode(const char *text)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t len = strlen(text), used = 0;
-    char *out = malloc((len + 2) / 3 * 4 + 1);
-
-    for (size_t i = 0; out && i < len; i += 3) {
-        uint32_t bits = (uint32_t)(uint8_t)text[i] << 16;
-
-        if (i + 1 < len)
-            bits |= (uint32_t)(uint8_t)text[i + 1] << 8;
-        if (i + 2 < len)
-            bits |= (uint8_t)text[i + 2];
-        out[used++] = digits[bits >> 18];
-        out[used++] = digits[bits >> 12 & 63];
-        out[used++] = i + 1 < len ? digits[bits >> 6 & 63] : '=';
-        out[used++] = i + 2 < len ? digits[bits & 63] : '=';
-    }
-    if (out)
-        out[used] = '\0';
-    return out;
-}
-
 static int pem_from_data(const struct kube_entry *e, const char *key,
                          const char *data, char **out, struct tp_error *err)
 {
-    *out = kube_base64_decode(data);
+    *out = base64_decode_text(data);
     if (!*out)
         return bad_type(e, key, "base64", err);
     return 0;
@@ -235,7 +117,7 @@ static int pem_from_file(const struct kube_entry *e, const char *path,
         *out = NULL;
         return 0;
     }
-    if (kube_read_file(full, MAX_PEM, out, NULL, err) < 0)
+    if (file_read(full, MAX_PEM, out, NULL, err) < 0)
         return tp_error_wrap(err, "%s '%s'", e->kind, e->name);
     return 0;
 }

@@ -12,6 +12,8 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "base/cleanup.h"
+
 /* What is made on the way, freed in one place. */
 struct issue {
     X509 *ca, *cert;
@@ -204,8 +206,6 @@ int certificate_issue(struct certificate *out, const char *ca_cert_pem,
 void certificate_release(struct certificate *c)
 {
     free(c->cert_pem);
-    if (c->key_pem)
-        explicit_bzero(c->key_pem, strlen(c->key_pem));
-    free(c->key_pem);
+    secret_free(c->key_pem);
     memset(c, 0, sizeof(*c));
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "manager/files.h"
 #include "manager/options.h"
 
@@ -28,7 +29,7 @@ static int issue(struct certificate *cert, const struct options *o,
 
 static void replace(char **where, char *with)
 {
-    file_free_secret(*where);
+    secret_free(*where);
     *where = with;
 }
 
@@ -40,8 +41,8 @@ static int use_ca(struct credentials *c, const struct options *o, char *cert,
     int rc = issue(&fresh, o, cert, key, err);
 
     if (rc < 0) {
-        file_free_secret(cert);
-        file_free_secret(key);
+        secret_free(cert);
+        secret_free(key);
         return rc;
     }
     replace(&c->source_cert, cert);
@@ -69,7 +70,7 @@ int credentials_refresh(struct credentials *c, const struct options *o,
     bool unchanged, due = c->renew_at && time(NULL) >= c->renew_at;
 
     if (!key) {
-        file_free_secret(cert);
+        secret_free(cert);
         return err->code;
     }
     unchanged = o->ca_cert
@@ -78,16 +79,16 @@ int credentials_refresh(struct credentials *c, const struct options *o,
     if (!unchanged || due)
         return o->ca_cert ? use_ca(c, o, cert, key, err)
                           : use_files(c, cert, key);
-    file_free_secret(cert);
-    file_free_secret(key);
+    secret_free(cert);
+    secret_free(key);
     return 0;
 }
 
 void credentials_release(struct credentials *c)
 {
-    file_free_secret(c->cert_pem);
-    file_free_secret(c->key_pem);
-    file_free_secret(c->source_cert);
-    file_free_secret(c->source_key);
+    secret_free(c->cert_pem);
+    secret_free(c->key_pem);
+    secret_free(c->source_cert);
+    secret_free(c->source_key);
     memset(c, 0, sizeof(*c));
 }

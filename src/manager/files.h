@@ -8,10 +8,8 @@
 
 #define FILE_MAX (1024 * 1024)
 
-/* The whole file as a string; the caller frees it. NULL with err filled. */
+/* The whole of a regular file as a string; the caller frees it. NULL with err
+ * filled. */
 char *file_read_text(const char *path, struct tp_error *err);
-
-/* Wipes and frees a key. NULL is fine. */
-void file_free_secret(char *text);
 
 #endif

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/encoding.h"
 #include "base/json.h"
 #include "manager/frontproxy.h"
 
@@ -42,39 +43,22 @@ static int single_value(const struct http1_head *head,
     return 0;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Lower case, then percent-decoded; a key that cannot be decoded stays as it
  * is, as in Kubernetes (request/headerrequest). NULL if out of memory. */
 static char *decode_key(const char *text)
 {
-    char *key = strdup(text), *out;
+    cleanup_free char *lower = strdup(text);
+    size_t len = strlen(text);
+    char *key = malloc(len + 1);
 
-    if (!key)
+    if (!lower || !key) {
+        free(key);
         return NULL;
-    for (char *p = key; *p; p++)
+    }
+    for (char *p = lower; *p; p++)
         *p = (char)tolower((unsigned char)*p);
-    for (const char *p = key; *p; p++) {
-        if (*p == '%' && (hex_value(p[1]) < 0 || hex_value(p[2]) < 0 ||
-                          (p[1] == '0' && p[2] == '0')))
-            return key;
-    }
-    out = key;
-    for (const char *p = key; *p; p++) {
-        if (*p == '%') {
-            *out++ = (char)(hex_value(p[1]) * 16 + hex_value(p[2]));
-            p += 2;
-        } else {
-            *out++ = *p;
-        }
-    }
-    *out = '\0';
+    if (percent_decode(key, len + 1, lower, len) < 0)
+        memcpy(key, lower, len + 1);
     return key;
 }
 

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/encoding.h"
+
 #define UDP_PATH "/.well-known/masque/udp/"
 #define FOREIGN  "x-remote-"
 
@@ -104,37 +106,15 @@ int head_store_body(struct tunnel_stream *s, const uint8_t *data, size_t len)
     return 0;
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Percent-decoding of one segment of a path, up to '/'. Returns what follows
  * the '/', NULL if it does not fit or is wrong. */
 static const char *decode_segment(const char *p, char *out, size_t size)
 {
-    size_t n = 0;
+    size_t len = strcspn(p, "/");
 
-    for (; *p && *p != '/'; p++) {
-        char c = *p;
-
-        if (c == '%') {
-            int high = hex(p[1]), low = high < 0 ? -1 : hex(p[2]);
-
-            if (low < 0 || high * 16 + low == 0)
-                return NULL;
-            c = (char)(high * 16 + low);
-            p += 2;
-        }
-        if (n + 1 >= size)
-            return NULL;
-        out[n++] = c;
-    }
-    out[n] = '\0';
-    return *p == '/' ? p + 1 : NULL;
+    if (p[len] != '/' || percent_decode(out, size, p, len) < 0)
+        return NULL;
+    return p + len + 1;
 }
 
 static int parse_port(const char *text, uint16_t *port)

@@ -1,11 +1,15 @@
 /* Unit tests of src/base. */
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/encoding.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/sockaddr.h"
 
@@ -89,6 +93,92 @@ START_TEST(subnet_membership_and_mapped_addresses)
 }
 END_TEST
 
+START_TEST(base64_of_every_length_and_nothing_malformed)
+{
+    static const char *const pairs[][2] = {
+        {"", ""},        {"a", "YQ=="},        {"ab", "YWI="},
+        {"abc", "YWJj"}, {"abcd", "YWJjZA=="}, {"\xff\xfe~", "//5+"},
+    };
+    static const char *const bad[] = {
+        "YQ=", "YQ=A", "Y*==", "YQ==YQ==", "AA==" /* NUL */, "===="};
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+        char *text = base64_encode(pairs[i][0], strlen(pairs[i][0]));
+        char *back = base64_decode_text(text);
+
+        ck_assert_str_eq(text, pairs[i][1]);
+        ck_assert_str_eq(back, pairs[i][0]);
+        free(text);
+        free(back);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        ck_assert_ptr_null(base64_decode_text(bad[i]));
+}
+END_TEST
+
+START_TEST(percent_decode_within_its_bounds)
+{
+    char out[6], same[] = "%41%2fb";
+
+    ck_assert_int_eq(percent_decode(out, 6, "a%3Abc%7e...", 9), 0);
+    ck_assert_str_eq(out, "a:bc~");
+    ck_assert_int_eq(percent_decode(out, 6, "abcdef", 6), -ENOBUFS);
+    ck_assert_int_eq(percent_decode(out, 0, "", 0), -ENOBUFS);
+    ck_assert_int_eq(percent_decode(out, 6, "%4", 2), -EINVAL);
+    ck_assert_int_eq(percent_decode(out, 6, "%411", 2), -EINVAL);
+    ck_assert_int_eq(percent_decode(out, 6, "%4g", 3), -EINVAL);
+    ck_assert_int_eq(percent_decode(out, 6, "%00", 3), -EINVAL);
+    ck_assert_int_eq(percent_decode(same, sizeof(same), same, 7), 0);
+    ck_assert_str_eq(same, "A/b");
+}
+END_TEST
+
+START_TEST(file_read_keeps_its_maximum)
+{
+    char path[] = "/tmp/check_base.XXXXXX";
+    int fd = mkstemp(path);
+    struct tp_error err = {0};
+    char *text = NULL;
+    size_t len;
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(file_read(path, 4, &text, &len, &err), 0);
+    ck_assert_uint_eq(len, 0);
+    ck_assert_str_eq(text, "");
+    free(text);
+    ck_assert_int_eq((int)write(fd, "12345", 5), 5);
+    ck_assert_int_eq(file_read(path, 5, &text, &len, &err), 0);
+    ck_assert_str_eq(text, "12345");
+    free(text);
+    ck_assert_int_eq(file_read(path, 4, &text, &len, &err), -EMSGSIZE);
+    ck_assert_int_eq(file_read("/tmp", 4, &text, &len, &err), -EISDIR);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(file_read(path, 4, &text, &len, &err), -ENOENT);
+    close(fd);
+}
+END_TEST
+
+/* As with --config <(command). */
+START_TEST(file_read_waits_for_a_pipe)
+{
+    char path[32], *text = NULL;
+    int fds[2];
+
+    ck_assert_int_eq(pipe(fds), 0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[0]);
+    if (fork() == 0) {
+        close(fds[0]);
+        usleep(20000);
+        _exit(write(fds[1], "late", 4) == 4 ? 0 : 1);
+    }
+    close(fds[1]);
+    ck_assert_int_eq(file_read(path, 9, &text, NULL, NULL), 0);
+    ck_assert_str_eq(text, "late");
+    free(text);
+    close(fds[0]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -101,6 +191,10 @@ int main(void)
     tcase_add_test(tc, json_path_reads_nested_members);
     tcase_add_test(tc, sockaddr_round_trip);
     tcase_add_test(tc, subnet_membership_and_mapped_addresses);
+    tcase_add_test(tc, base64_of_every_length_and_nothing_malformed);
+    tcase_add_test(tc, percent_decode_within_its_bounds);
+    tcase_add_test(tc, file_read_keeps_its_maximum);
+    tcase_add_test(tc, file_read_waits_for_a_pipe);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);
     srunner_run_all(sr, CK_NORMAL);
