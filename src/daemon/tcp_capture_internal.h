@@ -1,0 +1,101 @@
+/*
+ * tcp_capture_internal.h - what tcp_capture.c and tcp_conn.c share
+ *
+ * With a queue, a connection begins with its held SYN: the far end is dialled,
+ * the verdict says what it said, and when the kernel then gives us the local
+ * socket, it is joined with the stream that waits under the same addresses.
+ * Without a queue (or if the two do not find each other) it begins with the
+ * local socket, which is reset if the far end refuses.
+ *
+ * A SYN with the same addresses and the same sequence number is a retransmit;
+ * with another number the client has given up and begun anew.
+ */
+#ifndef TP_DAEMON_TCP_CAPTURE_INTERNAL_H
+#define TP_DAEMON_TCP_CAPTURE_INTERNAL_H
+
+#include "daemon/flow_table.h"
+#include "daemon/tcp_capture.h"
+
+struct tcp_accept;
+
+enum tcp_conn_state {
+    CONN_WAITING,  /* no link; until one comes or the grace ends */
+    CONN_DIALLING, /* stream opened, the far end has not answered */
+    CONN_OPEN,     /* far end open, SYN let through, socket to come */
+    CONN_DONE,     /* refused; kept for the SYN's retransmits */
+    CONN_DEAD,     /* only waits for its stream's closed_cb */
+};
+
+struct tcp_conn {
+    struct flow_node node; /* first: found by it */
+    struct tcp_conn *next, *prev;
+    struct tcp_capture *tc;
+    enum tcp_conn_state state;
+    struct tunnel_stream *stream;
+    union sockaddr_any dst;
+    uint64_t deadline; /* uv_now() */
+    uint32_t seq;
+    uint32_t packet;
+    bool held;                 /* packet waits for a verdict */
+    bool failed;               /* the stream ends by itself: no reset */
+    bool eof;                  /* the far end has nothing to say */
+    int fd;                    /* the local socket if it came first, else -1 */
+    enum hold_verdict verdict; /* of CONN_DONE */
+};
+
+/* One that was joined. */
+struct tcp_relay {
+    struct tcp_relay *next, *prev;
+    struct tcp_capture *tc;
+    struct relay *relay;
+    union sockaddr_any dst;
+};
+
+struct tcp_capture {
+    uv_loop_t *loop;
+    struct dns *dns;
+    struct tunnel *tunnel;
+    struct hold_queue *queue;
+    const struct capture_set *set;
+    union sockaddr_any dns_addr;
+    struct tcp_accept *accept;
+    uv_timer_t sweep;
+    struct flow_table table;
+    struct tcp_conn *conns; /* all, also CONN_DEAD */
+    struct tcp_relay *relays;
+    struct tcp_capture_stats stats;
+    unsigned users; /* conns and relays whose end has not been told */
+    bool closing, sweep_closed;
+};
+
+/* Frees tc if it is closed and nothing is left of it. Whoever calls out of a
+ * loop over its lists holds `users` meanwhile. */
+void tcp_capture_free_if_done(struct tcp_capture *tc);
+
+/* Closes a local socket so that its peer sees a reset. */
+void tcp_reset(int fd);
+
+/* A connection in the table, CONN_DIALLING of nobody yet; NULL beyond
+ * TCP_CAPTURE_PENDING_MAX or out of memory. */
+struct tcp_conn *tcp_conn_create(struct tcp_capture *tc,
+                                 const union sockaddr_any *src,
+                                 const union sockaddr_any *dst);
+struct tcp_conn *tcp_conn_find(struct tcp_capture *tc,
+                               const union sockaddr_any *src,
+                               const union sockaddr_any *dst);
+
+/* Dials the far end, or waits for a link. */
+void tcp_conn_dial(struct tcp_conn *c);
+
+/* The local socket and the stream have found each other: makes them a relay,
+ * which owns both. The connection ends. */
+void tcp_conn_join(struct tcp_conn *c, int fd);
+
+/* Its deadline has passed. */
+void tcp_conn_expire(struct tcp_conn *c);
+
+/* Drops the held packet, resets socket and stream and takes the connection out
+ * of the table; it is freed now, or when its stream has ended. */
+void tcp_conn_end(struct tcp_conn *c);
+
+#endif
