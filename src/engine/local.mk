@@ -2,6 +2,8 @@ noinst_LIBRARIES += libtp-engine.a
 libtp_engine_a_SOURCES = \
 	src/engine/archive.c src/engine/archive.h \
 	src/engine/conn.c src/engine/conn.h \
+	src/engine/conn_internal.h \
+	src/engine/conn_open.c src/engine/conn_tls.c \
 	src/engine/engine.c src/engine/engine.h \
 	src/engine/engine_internal.h \
 	src/engine/exec.c src/engine/exec.h \
