@@ -1,0 +1,394 @@
+/* server_conn.c - one connection: reading requests, writing answers */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "manager/server_internal.h"
+#include "net/tls.h"
+
+#define HANDSHAKE_MS     10000
+#define HEAD_MS          10000
+#define WRITE_MS         30000
+#define IDLE_MS          120000
+#define DROPPED_BODY_MAX (1024 * 1024)
+#define ANSWER_MAX       (4 * 1024 * 1024)
+
+static void read_head(struct server_request *c);
+
+/* ---- life ---------------------------------------------------------------- */
+
+struct server_request *server_conn_create(struct server *s,
+                                          const union sockaddr_any *peer)
+{
+    struct server_request *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->server = s;
+    c->peer = *peer;
+    buf_init(&c->in, HTTP1_MAX_HEAD);
+    buf_init(&c->out, ANSWER_MAX);
+    TAILQ_INSERT_TAIL(&s->conns, c, entry);
+    s->count++;
+    return c;
+}
+
+static void conn_release_head(struct server_request *c)
+{
+    if (c->head) {
+        http1_release(c->head);
+        free(c->head);
+        c->head = NULL;
+    }
+}
+
+static void conn_free(struct server_request *c)
+{
+    struct server *s = c->server;
+
+    conn_release_head(c);
+    buf_release(&c->in);
+    buf_release(&c->out);
+    TAILQ_REMOVE(&s->conns, c, entry);
+    s->count--;
+    free(c);
+    server_free_if_done(s);
+}
+
+static void closed_cb(void *arg)
+{
+    conn_free(arg);
+}
+
+void server_conn_close(struct server_request *c)
+{
+    assert(c->state != BUSY);
+    if (c->state == CLOSING)
+        return;
+    c->state = CLOSING;
+    c->deadline = 0;
+    if (c->upgrade_cb) {
+        server_upgrade_cb *cb = c->upgrade_cb;
+
+        c->upgrade_cb = NULL;
+        cb(c->upgrade_arg, NULL);
+    }
+    stream_close(c->stream, closed_cb, c);
+}
+
+static void conn_set_state(struct server_request *c,
+                           enum server_conn_state state, unsigned timeout_ms,
+                           unsigned events)
+{
+    c->state = state;
+    c->deadline = timeout_ms ? uv_now(c->server->loop) + timeout_ms : 0;
+    stream_want(c->stream, events);
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+static void hand_over(struct server_request *c)
+{
+    server_upgrade_cb *cb = c->upgrade_cb;
+    void *arg = c->upgrade_arg;
+    struct stream *stream = c->stream;
+
+    stream_want(stream, 0);
+    stream_set_callback(stream, NULL, NULL);
+    conn_free(c);
+    cb(arg, stream);
+}
+
+static void answer_written(struct server_request *c)
+{
+    if (c->upgrade_cb) {
+        hand_over(c);
+        return;
+    }
+    conn_release_head(c);
+    if (c->close_after || c->server->closing) {
+        (void)stream_shutdown(c->stream);
+        server_conn_close(c);
+        return;
+    }
+    conn_set_state(c, HEAD, buf_used(&c->in) ? HEAD_MS : IDLE_MS,
+                   STREAM_READABLE);
+    read_head(c);
+}
+
+static void write_answer(struct server_request *c)
+{
+    while (buf_used(&c->out) > 0) {
+        ssize_t n =
+            stream_write(c->stream, buf_head(&c->out), buf_used(&c->out));
+
+        if (n == -EAGAIN) {
+            stream_want(c->stream, STREAM_WRITABLE);
+            return;
+        }
+        if (n <= 0) {
+            server_conn_close(c);
+            return;
+        }
+        buf_consume(&c->out, (size_t)n);
+    }
+    answer_written(c);
+}
+
+static const char *status_text(int status)
+{
+    switch (status) {
+    case 101:
+        return "Switching Protocols";
+    case 200:
+        return "OK";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 429:
+        return "Too Many Requests";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 503:
+        return "Service Unavailable";
+    default:
+        return "Error";
+    }
+}
+
+static bool put_answer(struct server_request *c, int status,
+                       const char *content_type, const char *headers,
+                       const char *body)
+{
+    bool no_body = c->head && !strcmp(c->head->method, "HEAD");
+    size_t len = strlen(body);
+    char head[1024];
+    int n = snprintf(head, sizeof(head),
+                     "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n"
+                     "Content-Length: %zu\r\n%s%s\r\n",
+                     status, status_text(status), content_type, len,
+                     headers ? headers : "",
+                     c->close_after ? "Connection: close\r\n" : "");
+
+    return n > 0 && (size_t)n < sizeof(head) &&
+           buf_append(&c->out, head, (size_t)n) == 0 &&
+           (no_body || buf_append(&c->out, body, len) == 0);
+}
+
+void server_respond(struct server_request *c, int status,
+                    const char *content_type, const char *headers,
+                    const char *body)
+{
+    bool reusable = c->head && c->head->keep_alive && !c->head->chunked;
+
+    assert(c->state == BUSY);
+    c->close_after = !reusable || (status >= 400 && !c->trusted);
+    conn_set_state(c, WRITE, WRITE_MS, 0);
+    if (!put_answer(c, status, content_type, headers, body))
+        server_conn_close(c);
+    else
+        write_answer(c);
+}
+
+void server_upgrade(struct server_request *c, const char *headers,
+                    server_upgrade_cb *cb, void *arg)
+{
+    char head[1024];
+    int n = snprintf(head, sizeof(head),
+                     "HTTP/1.1 101 %s\r\nConnection: Upgrade\r\n%s\r\n",
+                     status_text(101), headers);
+
+    assert(c->state == BUSY);
+    c->upgrade_cb = cb;
+    c->upgrade_arg = arg;
+    conn_set_state(c, WRITE, WRITE_MS, 0);
+    if (c->server->closing || n <= 0 || (size_t)n >= sizeof(head) ||
+        buf_append(&c->out, head, (size_t)n) < 0)
+        server_conn_close(c);
+    else
+        write_answer(c);
+}
+
+/* ---- reading ------------------------------------------------------------- */
+
+static void refuse_head(struct server_request *c, int error)
+{
+    conn_release_head(c);
+    c->state = BUSY;
+    if (error == -EMSGSIZE)
+        server_respond(c, 431, "text/plain", NULL, "headers too large\n");
+    else
+        server_respond(c, 400, "text/plain", NULL, "malformed request\n");
+}
+
+static void dispatch(struct server_request *c)
+{
+    conn_set_state(c, BUSY, 0, 0);
+    if (c->server->closing)
+        server_respond(c, 503, "text/plain", NULL, "closing\n");
+    else
+        c->server->cb(c->server->arg, c);
+}
+
+static void drop_body(struct server_request *c)
+{
+    size_t n = buf_used(&c->in);
+
+    if (n > c->body_left)
+        n = c->body_left;
+    buf_consume(&c->in, n);
+    c->body_left -= n;
+    if (c->body_left == 0)
+        dispatch(c);
+}
+
+static void head_complete(struct server_request *c, size_t len)
+{
+    int64_t body = c->head->content_length;
+
+    buf_consume(&c->in, len);
+    if (body > DROPPED_BODY_MAX) {
+        refuse_head(c, -EBADMSG);
+        return;
+    }
+    c->body_left = body > 0 ? (size_t)body : 0;
+    conn_set_state(c, BODY, HEAD_MS, STREAM_READABLE);
+    drop_body(c);
+}
+
+static void read_head(struct server_request *c)
+{
+    int n;
+
+    if (buf_used(&c->in) == 0)
+        return;
+    c->head = calloc(1, sizeof(*c->head));
+    if (!c->head) {
+        server_conn_close(c);
+        return;
+    }
+    n = http1_parse(c->head, HTTP1_REQUEST, buf_head(&c->in), buf_used(&c->in));
+    if (n > 0) {
+        head_complete(c, (size_t)n);
+        return;
+    }
+    free(c->head);
+    c->head = NULL;
+    if (n < 0 || buf_room(&c->in) == 0)
+        refuse_head(c, n < 0 ? n : -EMSGSIZE);
+}
+
+static void read_some(struct server_request *c)
+{
+    size_t room = buf_room(&c->in), used = buf_used(&c->in);
+    uint8_t *data;
+    ssize_t n;
+
+    if (room > 4096)
+        room = 4096;
+    data = buf_reserve(&c->in, room);
+    n = data ? stream_read(c->stream, data, room) : -ENOMEM;
+    if (n == -EAGAIN)
+        return;
+    if (n <= 0) {
+        server_conn_close(c);
+        return;
+    }
+    buf_commit(&c->in, (size_t)n);
+    if (c->state == HEAD && used == 0)
+        c->deadline = uv_now(c->server->loop) + HEAD_MS;
+    if (c->state == HEAD)
+        read_head(c);
+    else
+        drop_body(c);
+}
+
+static void event_cb(void *arg, unsigned events)
+{
+    struct server_request *c = arg;
+
+    (void)events;
+    switch (c->state) {
+    case HEAD:
+    case BODY:
+        read_some(c);
+        break;
+    case WRITE:
+        write_answer(c);
+        break;
+    case HANDSHAKE:
+    case BUSY:
+    case CLOSING:
+        break;
+    }
+}
+
+/* ---- the beginning ------------------------------------------------------- */
+
+static void conn_open(struct server_request *c)
+{
+    stream_set_callback(c->stream, event_cb, c);
+    conn_set_state(c, HEAD, HEAD_MS, STREAM_READABLE);
+}
+
+static void handshake_cb(void *arg, int status, const char *text)
+{
+    struct server_request *c = arg;
+    char peer[SOCKADDR_TEXT];
+
+    if (c->state != HANDSHAKE)
+        return;
+    if (status < 0) {
+        log_debug("TLS with %s: %s", sockaddr_format(&c->peer, peer),
+                  text ? text : "failed");
+        server_conn_close(c);
+        return;
+    }
+    conn_open(c);
+}
+
+bool server_conn_start(struct server_request *c, int fd)
+{
+    struct server *s = c->server;
+
+    c->state = HANDSHAKE;
+    c->stream = stream_create_fd(s->loop, fd);
+    if (c->stream && s->use_tls)
+        c->stream =
+            tls_accept(s->tls, c->stream, HANDSHAKE_MS, handshake_cb, c);
+    else if (c->stream)
+        conn_open(c);
+    if (c->stream)
+        return true;
+    conn_free(c);
+    return false;
+}
+
+/* ---- what its handler may ask -------------------------------------------- */
+
+const struct http1_head *server_request_head(const struct server_request *c)
+{
+    return c->head;
+}
+
+int server_request_peer_name(const struct server_request *c, char *name,
+                             size_t size)
+{
+    return c->server->use_tls ? tls_peer_common_name(c->stream, name, size)
+                              : -ENOENT;
+}
+
+void server_request_trust(struct server_request *c)
+{
+    c->trusted = true;
+}
