@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libtp-kube.a
 libtp_kube_a_SOURCES = \
 	src/kube/client.c src/kube/client.h \
+	src/kube/client_internal.h src/kube/client_setup.c \
 	src/kube/endpoint.c \
 	src/kube/exec.c src/kube/exec.h \
 	src/kube/kubeconfig.c src/kube/kubeconfig.h \
