@@ -38,10 +38,7 @@ struct dial {
     dial_cb *cb;
     void *arg;
     enum dial_state state;
-    struct dial_config config; /* its strings are our copies */
-    struct dial_proxy proxy;
-    char *strings[9]; /* that config and proxy point to */
-    size_t string_count;
+    struct dial_copy to;
     struct dial_race *race;
     struct dial_http *http;
     struct stream *stream;
@@ -53,13 +50,7 @@ struct dial {
 
 static void dial_free(struct dial *d)
 {
-    for (size_t i = 0; i < d->string_count; i++) {
-        /* headers and proxy authorization hold secrets */
-        explicit_bzero(d->strings[i], strlen(d->strings[i]));
-        free(d->strings[i]);
-    }
-    tls_ctx_destroy(d->config.tls);
-    tls_ctx_destroy(d->proxy.tls_ctx);
+    dial_copy_release(&d->to);
     free(d);
 }
 
@@ -130,9 +121,9 @@ static const char *authority(const char *host, uint16_t port, char *text,
 static const char *peer_name(const struct dial *d, char *text, size_t size)
 {
     if (d->state != DIAL_PROXY_TLS && d->state != DIAL_PROXY_ANSWER)
-        return authority(d->config.host, d->config.port, text, size);
+        return authority(d->to.config.host, d->to.config.port, text, size);
     snprintf(text, size, "proxy ");
-    authority(d->proxy.host, d->proxy.port, text + 6, size - 6);
+    authority(d->to.proxy.host, d->to.proxy.port, text + 6, size - 6);
     return text;
 }
 
@@ -166,7 +157,7 @@ static int status_to_errno(int http_status)
 
 static const char *status_hint(const struct dial *d, int http_status)
 {
-    if (http_status == 407 && d->proxy.authorization)
+    if (http_status == 407 && d->to.proxy.authorization)
         return ": the credentials in the proxy URL were refused";
     if (http_status == 407)
         return ": set credentials in the proxy URL";
@@ -231,7 +222,7 @@ static const char *check_switch(const struct dial *d,
     const char *accept = http1_get(head, "Sec-WebSocket-Accept");
     char expected[29];
 
-    if (!http1_has_token(head, "Upgrade", d->config.upgrade) ||
+    if (!http1_has_token(head, "Upgrade", d->to.config.upgrade) ||
         !http1_has_token(head, "Connection", "Upgrade"))
         return "it switched to another protocol";
     if (!d->key[0])
@@ -267,7 +258,7 @@ static void upgraded_cb(void *arg, int status, const struct dial_answer *answer)
 /* Returns the request's length, or a negative errno. */
 static int make_upgrade(struct dial *d, char **request)
 {
-    const struct dial_config *c = &d->config;
+    const struct dial_config *c = &d->to.config;
     bool is_post = strcmp(c->method, "POST") == 0;
     char host[300], ws[100] = "";
 
@@ -301,7 +292,7 @@ static void start_upgrade(struct dial *d)
     char *request = NULL;
     int len;
 
-    if (!d->config.method) {
+    if (!d->to.config.method) {
         dial_succeed(d);
         return;
     }
@@ -322,8 +313,8 @@ static void start_tls(struct dial *d, struct tls_ctx *ctx, const char *name,
                       tls_handshake_cb *cb)
 {
     /* Our own timer is the one that counts. */
-    d->stream =
-        tls_connect(ctx, d->stream, name, d->config.timeout_ms + 1000, cb, d);
+    d->stream = tls_connect(ctx, d->stream, name,
+                            d->to.config.timeout_ms + 1000, cb, d);
     if (!d->stream)
         dial_fail(d, -ENOMEM, "out of memory");
 }
@@ -341,7 +332,7 @@ static void tls_done_cb(void *arg, int status, const char *text)
 /* The stream reaches the host itself, whatever is on the way. */
 static void reached_host(struct dial *d)
 {
-    const struct dial_config *c = &d->config;
+    const struct dial_config *c = &d->to.config;
 
     d->state = DIAL_TLS;
     if (c->tls)
@@ -369,13 +360,13 @@ static void proxy_answer_cb(void *arg, int status,
 
 static void ask_proxy(struct dial *d)
 {
-    const char *auth = d->proxy.authorization;
+    const char *auth = d->to.proxy.authorization;
     char host[300];
     char *request = NULL;
     int len;
 
     d->state = DIAL_PROXY_ANSWER;
-    authority(d->config.host, d->config.port, host, sizeof(host));
+    authority(d->to.config.host, d->to.config.port, host, sizeof(host));
     len = asprintf(&request,
                    "CONNECT %s HTTP/1.1\r\nHost: %s\r\n"
                    "%s%s%s\r\n",
@@ -400,12 +391,12 @@ static void start_proxy_tls(struct dial *d)
     struct tp_error err = {0};
 
     d->state = DIAL_PROXY_TLS;
-    if (!d->proxy.tls_ctx)
-        d->proxy.tls_ctx = tls_ctx_create_client(&system_store, &err);
-    if (!d->proxy.tls_ctx)
+    if (!d->to.proxy.tls_ctx)
+        d->to.proxy.tls_ctx = tls_ctx_create_client(&system_store, &err);
+    if (!d->to.proxy.tls_ctx)
         handshake_failed(d, err.code, err.text);
     else
-        start_tls(d, d->proxy.tls_ctx, d->proxy.host, proxy_tls_cb);
+        start_tls(d, d->to.proxy.tls_ctx, d->to.proxy.host, proxy_tls_cb);
 }
 
 static void connected_cb(void *arg, int status, int fd, const char *text)
@@ -414,15 +405,15 @@ static void connected_cb(void *arg, int status, int fd, const char *text)
 
     d->race = NULL;
     if (status < 0) {
-        dial_fail(d, status, "%s%s", d->config.proxy ? "proxy: " : "", text);
+        dial_fail(d, status, "%s%s", d->to.config.proxy ? "proxy: " : "", text);
         return;
     }
     d->stream = stream_create_fd(d->loop, fd);
     if (!d->stream)
         dial_fail(d, -ENOMEM, "out of memory");
-    else if (!d->config.proxy)
+    else if (!d->to.config.proxy)
         reached_host(d);
-    else if (d->proxy.tls)
+    else if (d->to.proxy.tls)
         start_proxy_tls(d);
     else
         ask_proxy(d);
@@ -439,7 +430,7 @@ static void timer_cb(uv_timer_t *timer)
         return;
     if (d->race)
         dial_fail(d, -ETIMEDOUT, "%s%s: timed out",
-                  d->config.proxy ? "proxy: " : "",
+                  d->to.config.proxy ? "proxy: " : "",
                   dial_race_describe(d->race, what, sizeof(what)));
     else if (d->http)
         dial_fail(d, -ETIMEDOUT, "%s does not answer",
@@ -455,64 +446,6 @@ static void invalid_cb(uv_timer_t *timer)
     dial_fail(d, -EINVAL, "host, path or upgrade is not valid");
 }
 
-/* False when out of memory. */
-static bool copy(struct dial *d, const char **field)
-{
-    char *text;
-
-    if (!*field)
-        return true;
-    text = strdup(*field);
-    if (!text)
-        return false;
-    d->strings[d->string_count++] = text;
-    *field = text;
-    return true;
-}
-
-static bool copy_config(struct dial *d, const struct dial_config *config)
-{
-    struct dial_config *c = &d->config;
-    struct dial_proxy *p = &d->proxy;
-
-    *c = *config;
-    if (c->tls)
-        tls_ctx_retain(c->tls);
-    if (c->proxy) {
-        *p = *c->proxy;
-        c->proxy = p;
-        if (p->tls_ctx)
-            tls_ctx_retain(p->tls_ctx);
-    }
-    return copy(d, &c->host) && copy(d, &c->server_name) &&
-           copy(d, &c->method) && copy(d, &c->path) && copy(d, &c->upgrade) &&
-           copy(d, &c->headers) && copy(d, &p->host) &&
-           copy(d, &p->authorization);
-}
-
-/* Nothing may add a line or a word to a request; NULL is fine. */
-static bool is_word(const char *text)
-{
-    for (; text && *text; text++) {
-        if (*text <= ' ' || *text > '~')
-            return false;
-    }
-    return true;
-}
-
-static bool is_valid(const struct dial *d)
-{
-    const struct dial_config *c = &d->config;
-    const char *auth = d->proxy.authorization;
-
-    if (c->method && (!c->path || !c->upgrade))
-        return false;
-    if (auth && strpbrk(auth, "\r\n"))
-        return false;
-    return is_word(c->host) && is_word(c->method) && is_word(c->path) &&
-           is_word(c->upgrade) && is_word(d->proxy.host);
-}
-
 struct dial *dial_start(uv_loop_t *loop, const struct dial_config *config,
                         dial_cb *cb, void *arg)
 {
@@ -523,22 +456,22 @@ struct dial *dial_start(uv_loop_t *loop, const struct dial_config *config,
     d->loop = loop;
     d->cb = cb;
     d->arg = arg;
-    if (!copy_config(d, config)) {
+    if (!dial_copy_init(&d->to, config)) {
         dial_free(d);
         return NULL;
     }
     uv_update_time(loop); /* it may not have turned for a while */
     uv_timer_init(loop, &d->timer);
     d->timer.data = d;
-    if (!is_valid(d)) {
+    if (!dial_copy_is_valid(&d->to)) {
         uv_timer_start(&d->timer, invalid_cb, 0, 0);
         return d;
     }
-    uv_timer_start(&d->timer, timer_cb, d->config.timeout_ms, 0);
-    d->race =
-        dial_race_start(loop, d->config.proxy ? d->proxy.host : d->config.host,
-                        d->config.proxy ? d->proxy.port : d->config.port,
-                        d->config.mark, connected_cb, d);
+    uv_timer_start(&d->timer, timer_cb, d->to.config.timeout_ms, 0);
+    d->race = dial_race_start(
+        loop, d->to.config.proxy ? d->to.proxy.host : d->to.config.host,
+        d->to.config.proxy ? d->to.proxy.port : d->to.config.port,
+        d->to.config.mark, connected_cb, d);
     if (!d->race) {
         uv_close((uv_handle_t *)&d->timer, timer_closed_cb);
         return NULL;

@@ -7,8 +7,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "net/dial.h"
 #include "net/http1.h"
 #include "net/stream.h"
+
+/* --- dial_config.c: what is dialled, and how ------------------------------ */
+
+struct dial_copy {
+    struct dial_config config; /* its strings are copies */
+    struct dial_proxy proxy;   /* that config.proxy points to, if it is set */
+    char *strings[9];          /* that both point to */
+    size_t string_count;
+};
+
+/* Copies config into a zeroed object. False when out of memory; it must be
+ * released either way. */
+bool dial_copy_init(struct dial_copy *to, const struct dial_config *config);
+void dial_copy_release(struct dial_copy *to);
+/* False if a text could add a line or a word to a request. */
+bool dial_copy_is_valid(const struct dial_copy *to);
 
 /* --- dial_connect.c: a name and a port become a connected socket ---------- */
 

@@ -2,6 +2,7 @@ noinst_LIBRARIES += libtp-net.a
 libtp_net_a_SOURCES = \
 	src/net/connect.c \
 	src/net/dial.c src/net/dial.h \
+	src/net/dial_config.c \
 	src/net/dial_connect.c src/net/dial_http.c \
 	src/net/dial_internal.h \
 	src/net/http1.c src/net/http1.h \
@@ -12,9 +13,11 @@ libtp_net_a_SOURCES = \
 	src/net/stream_internal.h \
 	src/net/stream_prepend.c \
 	src/net/tls.c src/net/tls.h \
+	src/net/tls_bio.c \
 	src/net/tls_ctx.c src/net/tls_internal.h \
 	src/net/tls_text.c \
 	src/net/websocket.c src/net/websocket.h \
+	src/net/websocket_frame.c src/net/websocket_internal.h \
 	src/net/websocket_key.c
 NET_LIBS = libtp-net.a $(BASE_LIBS) $(UV_LIBS) $(OPENSSL_LIBS)
 

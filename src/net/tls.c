@@ -1,14 +1,8 @@
 /*
  * tls.c - TLS as a layer on a stream
  *
- * Below SSL is a BIO of our own that reads and writes the stream below
- * directly.
- *
- * Writing: a call of more than one record sets `collect`, so that the BIO
- * appends the records to `out`, which then goes down in one write(). What is
- * not taken there stays in `out` and nothing more is encrypted until it has
- * left: `out` is bounded by one batch, and an SSL_write() never ends half way.
- * A call of one record goes straight down.
+ * Below SSL is a BIO of our own (tls_bio.c) that reads and writes the stream
+ * below directly.
  *
  * Reading: OpenSSL's read-ahead fetches up to 64 KiB, several records, into
  * its own buffer. Bytes that wait there make no event of the socket; while
@@ -25,15 +19,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "base/buf.h"
 #include "base/sockaddr.h"
 #include "net/stream_internal.h"
 #include "net/tls_internal.h"
-
-#define RECORD_SIZE 16384 /* of plain bytes, RFC 8446 5.1 */
-#define BATCH_SIZE  (8 * RECORD_SIZE)
-#define BATCH_EXTRA 1024 /* heads and tags of a batch */
-#define OUT_MAX     (BATCH_SIZE + BATCH_EXTRA + 32768)
 
 enum tls_state {
     TLS_HANDSHAKE, /* read and write say -EAGAIN */
@@ -43,24 +31,18 @@ enum tls_state {
 
 struct tls {
     struct stream base;
-    struct stream *below;
+    struct tls_bio bio;
     struct tls_ctx *ctx;
     SSL *ssl;
     uv_idle_t idle;
     uv_timer_t timer;
-    struct buf out;
     struct tls_text text;
     tls_handshake_cb *cb;
     void *cb_arg;
     enum tls_state state;
     unsigned wanted;
-    unsigned closing; /* parts that are not closed yet */
-    int error;        /* negative errno, TLS_FAILED */
-    int io_error;     /* of the stream below, met inside SSL */
-    int write_error;  /* of the stream below, met in tls_flush() */
-    bool below_eof;
-    bool below_short; /* the last read below took all there was */
-    bool collect;
+    unsigned closing;  /* parts that are not closed yet */
+    int error;         /* negative errno, TLS_FAILED */
     bool read_blocked; /* an answer that SSL gives must leave first */
     bool pending;      /* read() has something that makes no event below */
     bool eof;
@@ -69,83 +51,6 @@ struct tls {
 };
 
 static const struct stream_ops tls_ops;
-
-/* --- the BIO ------------------------------------------------------------ */
-
-static int bio_write_cb(BIO *bio, const char *data, size_t len, size_t *written)
-{
-    struct tls *t = BIO_get_data(bio);
-    size_t done = 0;
-
-    BIO_clear_retry_flags(bio);
-    if (!t->collect && buf_used(&t->out) == 0) {
-        ssize_t n = stream_write(t->below, data, len);
-
-        if (n < 0 && n != -EAGAIN) {
-            t->io_error = (int)n;
-            return 0;
-        }
-        if (n > 0)
-            done = (size_t)n;
-    }
-    if (done < len && buf_append(&t->out, data + done, len - done) == 0)
-        done = len;
-    *written = done;
-    if (done > 0)
-        return 1;
-    BIO_set_retry_write(bio);
-    return 0;
-}
-
-static int bio_read_cb(BIO *bio, char *data, size_t len, size_t *got)
-{
-    struct tls *t = BIO_get_data(bio);
-    ssize_t n = -EAGAIN;
-
-    BIO_clear_retry_flags(bio);
-    /* After a short read another one would only cost a system call; if there
-     * is more by now, the event will come. */
-    if (!t->below_short)
-        n = stream_read(t->below, data, len);
-    if (n > 0) {
-        t->below_short = (size_t)n < len;
-        *got = (size_t)n;
-        return 1;
-    }
-    if (n == -EAGAIN)
-        BIO_set_retry_read(bio);
-    else if (n == 0)
-        t->below_eof = true;
-    else
-        t->io_error = (int)n;
-    return 0;
-}
-
-static long bio_ctrl_cb(BIO *bio, int cmd, long num, void *ptr)
-{
-    const struct tls *t = BIO_get_data(bio);
-
-    (void)num;
-    (void)ptr;
-    if (cmd == BIO_CTRL_FLUSH)
-        return 1;
-    if (cmd == BIO_CTRL_EOF)
-        return t->below_eof;
-    return 0;
-}
-
-BIO_METHOD *tls_bio_method_create(void)
-{
-    BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "tp stream");
-
-    if (!m || BIO_meth_set_write_ex(m, bio_write_cb) != 1 ||
-        BIO_meth_set_read_ex(m, bio_read_cb) != 1 ||
-        BIO_meth_set_ctrl(m, bio_ctrl_cb) != 1) {
-        BIO_meth_free(m);
-        return NULL;
-    }
-    return m;
-}
 
 /* --- events --------------------------------------------------------------- */
 
@@ -163,9 +68,9 @@ static void tls_update(struct tls *t)
         below = 0;
     if (t->read_blocked)
         below &= ~(unsigned)STREAM_READABLE;
-    if (buf_used(&t->out) > 0 && t->state != TLS_FAILED)
+    if (buf_used(&t->bio.out) > 0 && t->state != TLS_FAILED)
         below |= STREAM_WRITABLE;
-    stream_want(t->below, below);
+    stream_want(t->bio.below, below);
     if ((t->pending && t->wanted & STREAM_READABLE) ||
         (t->state == TLS_FAILED && t->wanted))
         uv_idle_start(&t->idle, idle_cb);
@@ -177,28 +82,6 @@ static void tls_fail(struct tls *t, int error)
 {
     t->state = TLS_FAILED;
     t->error = error;
-}
-
-/* Returns 0 when all has left, -EAGAIN, or the error, which is kept: reading
- * may go on, what waits is lost. */
-static int tls_flush(struct tls *t)
-{
-    if (t->write_error)
-        return t->write_error;
-    while (buf_used(&t->out) > 0) {
-        ssize_t n =
-            stream_write(t->below, buf_head(&t->out), buf_used(&t->out));
-
-        if (n == -EAGAIN)
-            return -EAGAIN;
-        if (n <= 0) {
-            t->write_error = n < 0 ? (int)n : -EPIPE;
-            buf_release(&t->out);
-            return t->write_error;
-        }
-        buf_consume(&t->out, (size_t)n);
-    }
-    return 0;
 }
 
 /* After an SSL call that did not succeed: 0 (it ended in order), -EAGAIN, or
@@ -213,7 +96,7 @@ static int tls_result(struct tls *t, int rc)
         ERR_clear_error();
         return 0;
     default:
-        return tls_text_explain(&t->text, t->io_error, t->below_eof);
+        return tls_text_explain(&t->text, t->bio.io_error, t->bio.below_eof);
     }
 }
 
@@ -236,16 +119,16 @@ static void handshake_step(struct tls *t)
     int rc, status = 0;
 
     ERR_clear_error();
-    t->below_short = false;
-    t->collect = true;
+    t->bio.below_short = false;
+    t->bio.collect = true;
     rc = SSL_do_handshake(t->ssl);
-    t->collect = false;
+    t->bio.collect = false;
     if (rc != 1) {
         status = tls_result(t, rc);
         if (status == 0) /* close_notify */
             status = tls_text_explain(&t->text, 0, true);
     }
-    rc = tls_flush(t); /* also an alert */
+    rc = tls_bio_flush(&t->bio); /* also an alert */
     if (status == 0 && rc < 0 && rc != -EAGAIN)
         status = tls_text_explain(&t->text, rc, false);
     if (status == -EAGAIN)
@@ -288,7 +171,7 @@ static void below_cb(void *arg, unsigned events)
         return;
     }
     if (events & STREAM_WRITABLE) {
-        if (tls_flush(t) == -EAGAIN)
+        if (tls_bio_flush(&t->bio) == -EAGAIN)
             fired &= ~(unsigned)STREAM_WRITABLE;
         else if (t->read_blocked)
             fired |= t->wanted & STREAM_READABLE;
@@ -312,7 +195,7 @@ static ssize_t tls_read(struct stream *s, void *data, size_t len)
     if (t->eof)
         return 0;
     ERR_clear_error();
-    t->below_short = false;
+    t->bio.below_short = false;
     t->pending = false;
     while (total < len) {
         int rc = SSL_read_ex(t->ssl, (char *)data + total, len - total, &n);
@@ -325,7 +208,7 @@ static ssize_t tls_read(struct stream *s, void *data, size_t len)
     }
     t->eof = status == 0;
     t->read_blocked = status == -EAGAIN && total < len &&
-                      buf_used(&t->out) > 0 && SSL_want_write(t->ssl);
+                      buf_used(&t->bio.out) > 0 && SSL_want_write(t->ssl);
     if (status < 0 && status != -EAGAIN)
         tls_fail(t, status);
     t->pending = status != -EAGAIN || (total == len && SSL_has_pending(t->ssl));
@@ -339,7 +222,8 @@ static ssize_t tls_encrypt(struct tls *t, const char *data, size_t len)
     size_t total = 0, n;
 
     while (total < len) {
-        size_t part = len - total < RECORD_SIZE ? len - total : RECORD_SIZE;
+        size_t part =
+            len - total < TLS_RECORD_SIZE ? len - total : TLS_RECORD_SIZE;
         int rc = SSL_write_ex(t->ssl, data + total, part, &n);
 
         if (rc != 1) {
@@ -366,18 +250,18 @@ static ssize_t tls_write(struct stream *s, const void *data, size_t len)
         return t->error;
     if (t->shut)
         return -EPIPE;
-    rc = tls_flush(t);
+    rc = tls_bio_flush(&t->bio);
     if (rc < 0)
         return rc;
     ERR_clear_error();
-    if (len > BATCH_SIZE)
-        len = BATCH_SIZE;
-    t->collect = len > RECORD_SIZE;
-    if (t->collect && !buf_reserve(&t->out, len + BATCH_EXTRA))
-        t->collect = false; /* out of memory: one by one will do */
+    if (len > TLS_BATCH_SIZE)
+        len = TLS_BATCH_SIZE;
+    t->bio.collect = len > TLS_RECORD_SIZE;
+    if (t->bio.collect && !buf_reserve(&t->bio.out, len + TLS_BATCH_EXTRA))
+        t->bio.collect = false; /* out of memory: one by one will do */
     n = tls_encrypt(t, data, len);
-    t->collect = false;
-    rc = tls_flush(t);
+    t->bio.collect = false;
+    rc = tls_bio_flush(&t->bio);
     if (n >= 0 && rc < 0 && rc != -EAGAIN)
         n = rc;
     if (n < 0 && n != -EAGAIN)
@@ -401,9 +285,9 @@ static int tls_shutdown(struct stream *s)
             return tls_result(t, -1);
         t->shut = true;
     }
-    rc = tls_flush(t);
+    rc = tls_bio_flush(&t->bio);
     tls_update(t);
-    return rc < 0 ? rc : stream_shutdown(t->below);
+    return rc < 0 ? rc : stream_shutdown(t->bio.below);
 }
 
 static void tls_want(struct stream *s, unsigned events)
@@ -441,22 +325,22 @@ static void tls_close(struct stream *s)
     if (t->ssl && t->state == TLS_OPEN && !t->shut)
         (void)SSL_shutdown(t->ssl);
     if (t->state == TLS_OPEN)
-        (void)tls_flush(t);
+        (void)tls_bio_flush(&t->bio);
     ERR_clear_error();
     SSL_free(t->ssl);
     t->ssl = NULL;
     tls_ctx_destroy(t->ctx);
-    buf_release(&t->out);
+    buf_release(&t->bio.out);
     t->state = TLS_FAILED;
     t->closing = 3;
     uv_close((uv_handle_t *)&t->idle, handle_closed_cb);
     uv_close((uv_handle_t *)&t->timer, handle_closed_cb);
-    stream_close(t->below, below_closed_cb, t);
+    stream_close(t->bio.below, below_closed_cb, t);
 }
 
 static int tls_fd(const struct stream *s)
 {
-    return stream_fd(((const struct tls *)s)->below);
+    return stream_fd(((const struct tls *)s)->bio.below);
 }
 
 static const struct stream_ops tls_ops = {
@@ -470,17 +354,11 @@ static const struct stream_ops tls_ops = {
 
 /* --- birth ---------------------------------------------------------------- */
 
-static bool attach_ssl(struct tls *t)
+static bool attach_ssl(struct tls *t, struct stream *below)
 {
-    BIO *bio;
-
     t->ssl = SSL_new(t->ctx->ssl_ctx);
-    bio = t->ssl ? BIO_new(t->ctx->bio_method) : NULL;
-    if (!bio)
+    if (!tls_bio_attach(&t->bio, t->ctx->bio_method, t->ssl, below))
         return false;
-    BIO_set_data(bio, t);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(t->ssl, bio, bio);
     tls_text_attach(t->ssl, &t->text);
     return true;
 }
@@ -495,13 +373,12 @@ static struct tls *tls_create(struct tls_ctx *ctx, struct stream *below)
         return NULL;
     }
     stream_init(&t->base, &tls_ops, below->loop);
-    buf_init(&t->out, OUT_MAX);
-    t->below = below;
+    t->bio.below = below;
     t->ctx = tls_ctx_retain(ctx);
     uv_idle_init(below->loop, &t->idle);
     uv_timer_init(below->loop, &t->timer);
     t->idle.data = t->timer.data = t;
-    if (!attach_ssl(t)) {
+    if (!attach_ssl(t, below)) {
         ERR_clear_error();
         stream_close(&t->base, NULL, NULL);
         return NULL;

@@ -20,23 +20,14 @@
 
 #include "base/buf.h"
 #include "net/stream_internal.h"
+#include "net/websocket_internal.h"
 
-#define HEAD_MAX    14
-#define CONTROL_MAX 125
 /* With its head four whole TLS records. */
-#define PAYLOAD_MAX (65536 - HEAD_MAX)
-#define OUT_MAX     (65536 + 4 * (HEAD_MAX + CONTROL_MAX))
+#define PAYLOAD_MAX (65536 - WEBSOCKET_HEAD_MAX)
+#define OUT_MAX     (65536 + 4 * (WEBSOCKET_HEAD_MAX + WEBSOCKET_CONTROL_MAX))
 
 /* Rounds of one read() that may bring no payload. */
 #define READ_ROUNDS 16
-
-enum opcode {
-    OP_CONTINUATION = 0,
-    OP_BINARY = 2,
-    OP_CLOSE = 8,
-    OP_PING = 9,
-    OP_PONG = 10,
-};
 
 enum close_code { CLOSE_NORMAL = 1000, CLOSE_PROTOCOL_ERROR = 1002 };
 
@@ -55,7 +46,7 @@ struct websocket {
     bool pong_due; /* only the latest ping is answered, 5.5.3 */
 
     /* The frame that is being read. */
-    uint8_t head[HEAD_MAX];
+    uint8_t head[WEBSOCKET_HEAD_MAX];
     size_t head_len; /* bytes of an incomplete head */
     uint64_t left;   /* payload that has not come */
     uint64_t pos;    /* payload that has */
@@ -63,74 +54,30 @@ struct websocket {
     uint8_t opcode;  /* valid while in_frame */
     bool in_frame;   /* the head is complete */
     bool in_message; /* a fragment came, its continuation has to follow */
-    uint8_t control[CONTROL_MAX];
-    uint8_t pong[CONTROL_MAX];
+    uint8_t control[WEBSOCKET_CONTROL_MAX];
+    uint8_t pong[WEBSOCKET_CONTROL_MAX];
     size_t pong_len;
 };
 
 /* --- writing -------------------------------------------------------------- */
 
-/* dst = src xor mask; dst may be src. pos: offset of the first byte in its
- * payload. */
-static void apply_mask(uint8_t *dst, const uint8_t *src, size_t len,
-                       const uint8_t mask[4], uint64_t pos)
-{
-    uint8_t turned[8];
-    uint64_t wide, word;
-    size_t i = 0;
-
-    for (size_t k = 0; k < 8; k++)
-        turned[k] = mask[(pos + k) & 3];
-    memcpy(&wide, turned, 8);
-    for (; i + 8 <= len; i += 8) {
-        memcpy(&word, src + i, 8);
-        word ^= wide;
-        memcpy(dst + i, &word, 8);
-    }
-    for (; i < len; i++)
-        dst[i] = src[i] ^ turned[i & 7];
-}
-
-/* Writes a final frame's head without mask; returns its length. */
-static size_t make_head(uint8_t *head, enum opcode opcode, size_t len,
-                        bool masked)
-{
-    uint8_t bit = masked ? 0x80 : 0;
-
-    head[0] = (uint8_t)(0x80 | opcode);
-    if (len <= CONTROL_MAX) {
-        head[1] = (uint8_t)(bit | len);
-        return 2;
-    }
-    if (len <= 0xffff) {
-        head[1] = bit | 126;
-        head[2] = (uint8_t)(len >> 8);
-        head[3] = (uint8_t)len;
-        return 4;
-    }
-    head[1] = bit | 127;
-    for (int i = 0; i < 8; i++)
-        head[2 + i] = (uint8_t)((uint64_t)len >> (56 - 8 * i));
-    return 10;
-}
-
 /* Puts a frame into `out`. 0 or a negative errno. */
-static int add_frame(struct websocket *w, enum opcode opcode, const void *data,
-                     size_t len)
+static int add_frame(struct websocket *w, enum websocket_opcode opcode,
+                     const void *data, size_t len)
 {
-    uint8_t *frame = buf_reserve(&w->out, HEAD_MAX + len);
+    uint8_t *frame = buf_reserve(&w->out, WEBSOCKET_HEAD_MAX + len);
     size_t n;
 
     if (!frame)
         return -errno;
-    n = make_head(frame, opcode, len, w->is_client);
+    n = websocket_head_make(frame, opcode, len, w->is_client);
     if (w->is_client) {
         uint8_t *mask = frame + n;
 
         if (RAND_bytes(mask, 4) != 1)
             return -EIO;
         n += 4;
-        apply_mask(frame + n, data, len, mask, 0);
+        websocket_mask(frame + n, data, len, mask, 0);
     } else {
         memcpy(frame + n, data, len);
     }
@@ -219,20 +166,11 @@ static void below_cb(void *arg, unsigned events)
 
 /* --- reading -------------------------------------------------------------- */
 
-/* The length of the head whose first two bytes are there. */
-static size_t head_size(const uint8_t *head)
-{
-    uint8_t len = head[1] & 0x7f;
-    size_t n = len == 127 ? 10 : len == 126 ? 4 : 2;
-
-    return head[1] & 0x80 ? n + 4 : n;
-}
-
 /* 5.5: control frames are short and whole; 5.4: how messages are cut. */
-static bool is_opcode_valid(const struct websocket *w, uint8_t opcode,
-                            bool is_final)
+static bool is_opcode_valid(const struct websocket *w,
+                            const struct websocket_head *head)
 {
-    switch (opcode) {
+    switch (head->opcode) {
     case OP_CONTINUATION:
         return w->in_message;
     case OP_BINARY:
@@ -240,7 +178,7 @@ static bool is_opcode_valid(const struct websocket *w, uint8_t opcode,
     case OP_CLOSE:
     case OP_PING:
     case OP_PONG:
-        return is_final && w->left <= CONTROL_MAX;
+        return head->is_final && head->len <= WEBSOCKET_CONTROL_MAX;
     default:
         return false;
     }
@@ -249,26 +187,16 @@ static bool is_opcode_valid(const struct websocket *w, uint8_t opcode,
 /* The head is complete. 0 or -EBADMSG. */
 static int begin_frame(struct websocket *w)
 {
-    const uint8_t *head = w->head;
-    uint8_t len = head[1] & 0x7f;
-    bool is_final = head[0] & 0x80, masked = head[1] & 0x80;
-    size_t ext = len == 127 ? 8 : len == 126 ? 2 : 0;
+    struct websocket_head head;
 
-    w->opcode = head[0] & 0x0f;
-    w->left = ext ? 0 : len;
-    for (size_t i = 0; i < ext; i++)
-        w->left = w->left << 8 | head[2 + i];
-    if (head[0] & 0x70 || masked == w->is_client || w->left >> 63)
+    if (websocket_head_parse(&head, w->head) < 0 ||
+        head.is_masked == w->is_client || !is_opcode_valid(w, &head))
         return -EBADMSG;
-    if ((ext == 2 && w->left < 126) || (ext == 8 && w->left <= 0xffff))
-        return -EBADMSG; /* 5.2: the shortest form must be used */
-    if (!is_opcode_valid(w, w->opcode, is_final))
-        return -EBADMSG;
-    if (w->opcode < OP_CLOSE)
-        w->in_message = !is_final;
-    memset(w->mask, 0, sizeof(w->mask));
-    if (masked)
-        memcpy(w->mask, head + 2 + ext, sizeof(w->mask));
+    if (head.opcode < OP_CLOSE)
+        w->in_message = !head.is_final;
+    memcpy(w->mask, head.mask, sizeof(w->mask));
+    w->opcode = head.opcode;
+    w->left = head.len;
     w->pos = 0;
     w->head_len = 0;
     w->in_frame = true;
@@ -282,7 +210,7 @@ static ssize_t take_head(struct websocket *w, const uint8_t *data, size_t len)
 
     while (taken < len) {
         w->head[w->head_len++] = data[taken++];
-        if (w->head_len >= 2 && w->head_len == head_size(w->head)) {
+        if (w->head_len >= 2 && w->head_len == websocket_head_size(w->head)) {
             int rc = begin_frame(w);
 
             return rc < 0 ? rc : (ssize_t)taken;
@@ -317,7 +245,7 @@ static size_t take_payload(struct websocket *w, uint8_t *out,
 
     memmove(to, data, n);
     if (!w->is_client)
-        apply_mask(to, to, n, w->mask, w->pos);
+        websocket_mask(to, to, n, w->mask, w->pos);
     w->pos += n;
     w->left -= n;
     if (w->left == 0) {
