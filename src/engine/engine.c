@@ -9,11 +9,6 @@
 #include "base/json.h"
 #include "engine/engine_internal.h"
 
-const char *engine_url(const struct engine *e)
-{
-    return e->target.url;
-}
-
 const char *engine_api_version(const struct engine *e)
 {
     return e->api;

@@ -25,8 +25,7 @@ struct json_object;
 struct engine *engine_open(struct tp_error *err);
 void engine_close(struct engine *e);
 
-/* "unix:///var/run/docker.sock"; "1.41". Borrowed. */
-const char *engine_url(const struct engine *e);
+/* "1.41". Borrowed. */
 const char *engine_api_version(const struct engine *e);
 
 /* While set (>= 0), a readable descriptor ends each wait by -ECANCELED. */
@@ -53,8 +52,6 @@ int engine_container_create(struct engine *e, const char *name,
                             struct tp_error *err);
 int engine_container_start(struct engine *e, const char *name,
                            struct tp_error *err);
-int engine_container_stop(struct engine *e, const char *name, unsigned seconds,
-                          struct tp_error *err);
 /* Kills it if it runs. One that is gone already is no error. */
 int engine_container_remove(struct engine *e, const char *name,
                             struct tp_error *err);

@@ -77,15 +77,6 @@ int engine_container_start(struct engine *e, const char *name,
     return call(e, err, NULL, NULL, "POST", "/containers/%s/start", id);
 }
 
-int engine_container_stop(struct engine *e, const char *name, unsigned seconds,
-                          struct tp_error *err)
-{
-    cleanup_free char *id = engine_escape(name);
-
-    return call(e, err, NULL, NULL, "POST", "/containers/%s/stop?t=%u", id,
-                seconds);
-}
-
 int engine_container_remove(struct engine *e, const char *name,
                             struct tp_error *err)
 {

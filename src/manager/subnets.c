@@ -154,17 +154,6 @@ bool subnets_contain(const struct subnets *list, const union sockaddr_any *addr)
     return low > 0 && subnet_contains(&list->items[low - 1], addr);
 }
 
-bool subnets_equal(const struct subnets *a, const struct subnets *b)
-{
-    if (a->count != b->count)
-        return false;
-    for (size_t i = 0; i < a->count; i++) {
-        if (compare(&a->items[i], &b->items[i]) != 0)
-            return false;
-    }
-    return true;
-}
-
 struct json_object *subnets_to_json(const struct subnets *list)
 {
     struct json_object *array = json_object_new_array();

@@ -36,8 +36,6 @@ void subnets_merge(struct subnets *list);
 
 bool subnets_contain(const struct subnets *list,
                      const union sockaddr_any *addr);
-/* Both merged. */
-bool subnets_equal(const struct subnets *a, const struct subnets *b);
 
 struct json_object;
 /* ["10.43.0.0/16"]; the caller owns it. */
