@@ -123,10 +123,17 @@ struct connect_op *connect_start(uv_loop_t *loop,
     return op;
 }
 
+/* The connection may be there already, unseen. An orderly close would keep its
+ * port for a minute (TIME_WAIT): a peer that opens and resets thousands of
+ * streams would use them all up, and each connect() would search for
+ * milliseconds. */
 void connect_cancel(struct connect_op *op)
 {
+    static const struct linger abort_it = {.l_onoff = 1, .l_linger = 0};
     int fd = op_end(op);
 
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return;
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_it, sizeof(abort_it));
+    close(fd);
 }

@@ -410,6 +410,34 @@ START_TEST(connect_can_be_cancelled)
 }
 END_TEST
 
+/* Or its port would stay in use for a minute (TIME_WAIT). */
+START_TEST(connect_that_is_cancelled_too_late_is_a_reset)
+{
+    union sockaddr_any addr;
+    socklen_t len = sizeof(addr.in4);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), accepted;
+    struct connect_op *op;
+    uv_loop_t loop;
+    char byte;
+
+    ck_assert_int_eq(uv_loop_init(&loop), 0);
+    ck_assert_int_eq(sockaddr_parse(&addr, "127.0.0.1", 0), 0);
+    ck_assert_int_eq(bind(listener, &addr.sa, len), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    ck_assert_int_eq(getsockname(listener, &addr.sa, &len), 0);
+    op = connect_start(&loop, &addr, 0, 10000, NULL, NULL);
+    accepted = accept(listener, NULL, NULL); /* it is connected */
+    ck_assert_int_ge(accepted, 0);
+    connect_cancel(op);
+    ck_assert_int_eq(read(accepted, &byte, 1), -1);
+    ck_assert_int_eq(errno, ECONNRESET);
+    close(accepted);
+    close(listener);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(uv_loop_close(&loop), 0);
+}
+END_TEST
+
 START_TEST(listener_survives_without_descriptors)
 {
     struct meeting m;
@@ -478,6 +506,7 @@ Suite *net_stream_suite(void)
     tcase_add_test(tc, connect_fails_from_the_loop_when_it_fails_at_once);
     tcase_add_test(tc, connect_times_out);
     tcase_add_test(tc, connect_can_be_cancelled);
+    tcase_add_test(tc, connect_that_is_cancelled_too_late_is_a_reset);
     tcase_add_test(tc, listener_survives_without_descriptors);
     tcase_add_test(tc, listener_says_which_address_is_taken);
     suite_add_tcase(s, tc);
