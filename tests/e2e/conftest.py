@@ -1,8 +1,10 @@
 """Fixtures of the end-to-end tests: a real cluster, the chart, one session.
 
-Nothing here is a mock. The cluster is tests/cluster's, or the one in
-$KUBECONFIG if TP_TEST_KUBECONFIG is set. Everything that a test makes carries
-a name beginning with `tp-e2e`, and is removed at the end.
+Nothing here is a mock. The cluster is tests/cluster's (TP_CLUSTER_NAME and
+TP_CLUSTER_RUN name another one of its kind), or that of TP_TEST_KUBECONFIG.
+Everything that a test makes at the local Docker carries a name beginning with
+$TP_E2E_NAME (tp-e2e), so that two suites run beside each other, and is removed
+at the end.
 """
 
 import json
@@ -15,10 +17,12 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 TP = str(TOP / "tp")
-RUN = TOP / "tests/cluster/run"
+RUN = pathlib.Path(os.environ.get("TP_CLUSTER_RUN", TOP / "tests/cluster/run"))
+NODE = os.environ.get("TP_CLUSTER_NAME", "tp-cluster") + "-node1"
+E2E = os.environ.get("TP_E2E_NAME", "tp-e2e")
 NAMESPACE = "tp-e2e"
 MANAGER_NAMESPACE = "tp-system"
-DAEMON = "tp-e2e-daemon"
+DAEMON = f"{E2E}-daemon"
 TOOLS = "tp-test/tools"
 
 
@@ -168,7 +172,7 @@ def session(chart, apps):
 def box(session):
     """Where most tests run their commands: --user 1000, no capability."""
     joined = start_joined(
-        "tp-e2e-box", "--user", "1000", "--cap-drop", "ALL", "--read-only",
+        f"{E2E}-box", "--user", "1000", "--cap-drop", "ALL", "--read-only",
         "--tmpfs", "/tmp",
     )  # fmt: skip
     yield joined

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from conftest import DAEMON, NAMESPACE, TOP, Cluster, RUN, run, start_joined, wait_until
+from conftest import DAEMON, E2E, NAMESPACE, TOP, Cluster, RUN, run, start_joined, wait_until
 
-OTHER = "tp-e2e-other"
+OTHER = f"{E2E}-other"
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_another_session_under_the_same_name_is_an_error(session):
 
 def test_two_daemons_at_once(session, box, other):
     session.tp("connect", "--name", other, "-n", "kube-system")
-    second = start_joined("tp-e2e-second", daemon=other)
+    second = start_joined(f"{E2E}-second", daemon=other)
     try:
         assert second.out("getent hosts kube-dns")
         assert "web-" in box.out("curl -sS --max-time 10 http://web/")
@@ -66,7 +66,7 @@ def test_config_view_names_the_source(session):
 def test_publish(session, other):
     session.tp("connect", "--name", other, "-n", NAMESPACE,
                "--publish", "127.0.0.1:0:8000")
-    box = start_joined("tp-e2e-published", daemon=other)
+    box = start_joined(f"{E2E}-published", daemon=other)
     try:
         run(["docker", "exec", "-d", box.name, "python3", "-m", "http.server", "8000"])
         port = run(["docker", "port", other, "8000"]).stdout.strip().rsplit(":", 1)[1]
@@ -133,7 +133,7 @@ def test_api_server_by_its_own_address(session, other):
 
 def test_quit_names_what_it_cuts_off_and_removes_all(session, other):
     session.tp("connect", "--name", other, "-n", NAMESPACE)
-    box = start_joined("tp-e2e-cut-off", daemon=other)
+    box = start_joined(f"{E2E}-cut-off", daemon=other)
     try:
         done = session.tp("quit", "--name", other)
         assert box.name in done.stdout + done.stderr
@@ -159,17 +159,17 @@ def test_interrupted_connect_leaves_nothing(session, other):
 def test_names_outside_the_cluster_are_dockers(session, other):
     """As with compose: a container of the daemon's own Docker network, by the
     name that Docker's resolver knows, beside the cluster's names."""
-    network = "tp-e2e-outside"
+    network = f"{E2E}-outside"
     run(["docker", "network", "create", network], check=False)
-    run(["docker", "run", "-d", "--rm", "--name", "tp-e2e-outsider", "--network",
+    run(["docker", "run", "-d", "--rm", "--name", f"{E2E}-outsider", "--network",
          network, "tp-test/app"])
     try:
         session.tp("connect", "--name", other, "-n", NAMESPACE, "--network", network)
-        box = start_joined("tp-e2e-outside-box", daemon=other)
-        out = box.out("curl -sS --max-time 5 http://tp-e2e-outsider:8080/")
+        box = start_joined(f"{E2E}-outside-box", daemon=other)
+        out = box.out(f"curl -sS --max-time 5 http://{E2E}-outsider:8080/")
         assert "host:" in out
         assert "web-" in box.out("curl -sS --max-time 5 http://web/")
     finally:
-        run(["docker", "rm", "-f", "tp-e2e-outside-box", "tp-e2e-outsider"], check=False)
+        run(["docker", "rm", "-f", f"{E2E}-outside-box", f"{E2E}-outsider"], check=False)
         session.tp("quit", "--name", other, check=False)
         run(["docker", "network", "rm", network], check=False)

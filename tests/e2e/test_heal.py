@@ -2,7 +2,7 @@
 
 import time
 
-from conftest import DAEMON, MANAGER_NAMESPACE, run, wait_until
+from conftest import DAEMON, MANAGER_NAMESPACE, NODE, run, wait_until
 
 
 def fetch(box):
@@ -62,13 +62,13 @@ def test_no_packet_leaves_another_way_while_the_daemon_is_dead(session, box):
 
 def manager_pods(cluster):
     pods = cluster.kubectl_json("get", "pods", "-n", MANAGER_NAMESPACE,
-                                "-l", "app.kubernetes.io/name=tp")
+                                "-l", "app.kubernetes.io/name=tp-manager")
     return [pod["metadata"]["name"] for pod in pods["items"]]
 
 
 def kill_managers():
     """kill -9 of every manager, as the node's kernel would."""
-    out = run(["docker", "top", "tp-cluster-node1", "-eo", "pid,comm"]).stdout
+    out = run(["docker", "top", NODE, "-eo", "pid,comm"]).stdout
     pids = [line.split()[0] for line in out.splitlines()[1:]
             if line.split()[1] == "tp-manager"]
     assert pids
