@@ -185,9 +185,10 @@ static int next_chunk(struct engine_reply *r)
     return r->left == 0 ? skip_trailers(r) : 0;
 }
 
-ssize_t engine_http_read(struct engine_reply *r, void *data, size_t len)
+/* 1: bytes of the body are there; 0: it is at its end; or a negative errno. */
+static int await_body(struct engine_reply *r)
 {
-    size_t n;
+    ssize_t n;
 
     if (!r->ended && r->kind == BODY_CHUNKED && r->left == 0) {
         int rc = next_chunk(r);
@@ -195,25 +196,37 @@ ssize_t engine_http_read(struct engine_reply *r, void *data, size_t len)
         if (rc < 0)
             return rc;
     }
-    if (r->ended || len == 0)
+    if (r->ended)
         return 0;
-    if (buf_used(&r->in) == 0) {
-        ssize_t got = fill(r);
+    if (buf_used(&r->in) > 0)
+        return 1;
+    n = fill(r);
+    if (n == 0 && r->kind != BODY_UNTIL_END)
+        return -ECONNRESET;
+    r->ended = n == 0;
+    return n > 0 ? 1 : (int)n;
+}
 
-        if (got == 0 && r->kind == BODY_UNTIL_END)
-            r->ended = true;
-        if (got <= 0)
-            return got == 0 && !r->ended ? -ECONNRESET : got;
+/* Takes up to len bytes of those that are there. */
+static size_t take_body(struct engine_reply *r, void *data, size_t len)
+{
+    size_t n = buf_used(&r->in) < len ? buf_used(&r->in) : len;
+
+    if (r->kind != BODY_UNTIL_END) {
+        n = n < r->left ? n : (size_t)r->left;
+        r->left -= n;
+        r->ended = r->kind == BODY_LENGTH && r->left == 0;
     }
-    n = buf_used(&r->in) < len ? buf_used(&r->in) : len;
-    if (r->kind != BODY_UNTIL_END && n > r->left)
-        n = (size_t)r->left;
     memcpy(data, buf_head(&r->in), n);
     buf_consume(&r->in, n);
-    if (r->kind != BODY_UNTIL_END)
-        r->left -= n;
-    r->ended = r->ended || (r->kind == BODY_LENGTH && r->left == 0);
-    return (ssize_t)n;
+    return n;
+}
+
+ssize_t engine_http_read(struct engine_reply *r, void *data, size_t len)
+{
+    int rc = len > 0 ? await_body(r) : 0;
+
+    return rc > 0 ? (ssize_t)take_body(r, data, len) : rc;
 }
 
 int engine_http_read_all(struct engine_reply *r, size_t max, char **out,
