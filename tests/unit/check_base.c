@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/sockaddr.h"
+#include "suite.h"
 
 START_TEST(error_wrap_puts_context_first)
 {
@@ -183,8 +184,6 @@ int main(void)
 {
     Suite *s = suite_create("base");
     TCase *tc = tcase_create("base");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(tc, error_wrap_puts_context_first);
     tcase_add_test(tc, buf_never_exceeds_its_maximum);
@@ -196,9 +195,5 @@ int main(void)
     tcase_add_test(tc, file_read_keeps_its_maximum);
     tcase_add_test(tc, file_read_waits_for_a_pipe);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

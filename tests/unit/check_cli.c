@@ -16,6 +16,8 @@
 #include "cli/reach.h"
 #include "cli/session.h"
 #include "kube/kubeconfig_url.h"
+#include "suite.h"
+#include "tempdir.h"
 
 #define MAX_WORDS 16
 
@@ -161,17 +163,13 @@ static char dir[64];
 
 static void setup(void)
 {
-    strcpy(dir, "/tmp/tp-check-cli-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tempdir_make(dir);
     setenv("XDG_CONFIG_HOME", dir, 1);
 }
 
 static void teardown(void)
 {
-    char command[128];
-
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    ck_assert_int_eq(system(command), 0);
+    tempdir_remove(dir);
 }
 
 static void put_config(const char *text)
@@ -514,8 +512,6 @@ int main(void)
 {
     Suite *s = suite_create("cli");
     TCase *tc = tcase_create("cli"), *settings = tcase_create("settings");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(tc, options_in_all_their_spellings);
     tcase_add_test(tc, usage_errors_name_what_is_wrong);
@@ -533,9 +529,5 @@ int main(void)
     tcase_add_test(settings, the_users_file_is_strict);
     tcase_add_test(settings, session_has_what_the_daemon_needs);
     suite_add_tcase(s, settings);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -17,6 +17,8 @@
 #include "daemon/control.h"
 #include "daemon/ctl.h"
 #include "daemon/session.h"
+#include "suite.h"
+#include "tempdir.h"
 
 static uv_loop_t loop;
 static uv_timer_t turn;
@@ -52,8 +54,7 @@ static void setup(void)
     struct tp_error err = {0};
 
     log_set_level(LOG_ERROR);
-    strcpy(dir, "/tmp/tp-check-control-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tempdir_make(dir);
     snprintf(path, sizeof(path), "%s/run/control", dir);
     ck_assert_int_eq(uv_loop_init(&loop), 0);
     uv_timer_init(&loop, &turn);
@@ -64,15 +65,12 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char command[128];
-
     control_destroy(control);
     session_destroy(session, false);
     uv_close((uv_handle_t *)&turn, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(uv_loop_close(&loop), 0);
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    ck_assert_int_eq(system(command), 0);
+    tempdir_remove(dir);
 }
 
 static int dial(void)
@@ -387,8 +385,6 @@ int main(void)
 {
     Suite *suite = suite_create("control");
     TCase *tc = tcase_create("control");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
@@ -405,9 +401,5 @@ int main(void)
     tcase_add_test(tc, ctl_joins_and_ends);
     tcase_add_test(tc, ctl_without_a_daemon_says_so);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

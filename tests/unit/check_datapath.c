@@ -10,6 +10,7 @@
 #include "daemon/hold_queue.h"
 #include "daemon/nft.h"
 #include "daemon/packet.h"
+#include "suite.h"
 
 /* --- capture_set -------------------------------------------------------- */
 
@@ -275,8 +276,6 @@ int main(void)
 {
     Suite *s = suite_create("datapath");
     TCase *tc = tcase_create("datapath");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(tc, longest_prefix_wins_in_any_depth);
     tcase_add_test(tc, of_equal_prefixes_the_bypass_wins);
@@ -290,9 +289,5 @@ int main(void)
     tcase_add_test(tc, verdicts_tell_the_truth);
     tcase_add_test(tc, rules_name_only_the_own_table);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

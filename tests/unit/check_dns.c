@@ -13,6 +13,7 @@
 #include "daemon/dns_zone.h"
 #include "tunnel/udp.h"
 #include "tunnel_pair.h"
+#include "suite.h"
 
 /* ---- messages ---- */
 
@@ -661,8 +662,6 @@ int main(void)
     Suite *suite = suite_create("dns");
     TCase *pure = tcase_create("messages");
     TCase *tc = tcase_create("queries");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(pure, questions_are_read);
     tcase_add_test(pure, dots_in_a_label_are_no_borders);
@@ -689,9 +688,5 @@ int main(void)
     tcase_add_test(tc, link_may_end_under_queries);
     tcase_add_test(tc, junk_by_tcp_ends_the_connection);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -19,6 +19,8 @@
 #include "engine/exec.h"
 #include "engine/frames.h"
 #include "engine/target.h"
+#include "suite.h"
+#include "tempdir.h"
 
 #define IMAGE     "tp-cli-check:1"
 #define CONTAINER "tp-cli-check"
@@ -33,8 +35,7 @@ static void setup(void)
 
     for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++)
         unsetenv(unset[i]);
-    strcpy(dir, "/tmp/tp-check-engine-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tempdir_make(dir);
     setenv("HOME", dir, 1);
 }
 
@@ -54,7 +55,7 @@ static void run_shell(const char *fmt, ...)
 
 static void teardown(void)
 {
-    run_shell("rm -rf '%s'", dir);
+    tempdir_remove(dir);
 }
 
 static void put(const char *name, const char *text)
@@ -628,8 +629,6 @@ int main(void)
 {
     Suite *s = suite_create("engine");
     TCase *tc = tcase_create("engine"), *real = tcase_create("real");
-    SRunner *sr;
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, addresses_are_parsed);
@@ -646,9 +645,5 @@ int main(void)
     tcase_add_test(real, real_engine_by_tls);
     tcase_add_test(real, a_cancel_ends_a_wait);
     suite_add_tcase(s, real);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

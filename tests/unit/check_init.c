@@ -12,6 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "suite.h"
+#include "tempdir.h"
+
 /* Writes "run PID" at each start and "closed" for fail-closed; leaves an orphan
  * behind; says "term" when it is asked to end. */
 static const char script[] =
@@ -33,8 +36,7 @@ static void setup(void)
     char path[128];
     FILE *f;
 
-    strcpy(dir, "/tmp/tp-check-init-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tempdir_make(dir);
     snprintf(path, sizeof(path), "%s/daemon", dir);
     f = fopen(path, "w");
     ck_assert_ptr_nonnull(f);
@@ -51,14 +53,11 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char command[128];
-
     if (init_pid > 0) {
         kill(init_pid, SIGTERM);
         waitpid(init_pid, NULL, 0);
     }
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    ck_assert_int_eq(system(command), 0);
+    tempdir_remove(dir);
 }
 
 static void pause_ms(long ms)
@@ -177,8 +176,6 @@ int main(void)
 {
     Suite *suite = suite_create("init");
     TCase *tc = tcase_create("supervisor");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
@@ -187,9 +184,5 @@ int main(void)
     tcase_add_test(tc, hup_restarts_the_daemon);
     tcase_add_test(tc, orphans_are_reaped);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

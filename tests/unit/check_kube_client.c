@@ -18,6 +18,7 @@
 
 #include "base/json.h"
 #include "kube/client.h"
+#include "suite.h"
 
 /* ---- a server for `rounds` connections, one request each ---------------- */
 
@@ -343,8 +344,6 @@ int main(void)
 {
     Suite *s = suite_create("kube_client");
     TCase *tc = tcase_create("client");
-    SRunner *sr;
-    int failed;
 
     signal(SIGPIPE, SIG_IGN); /* clients that do not like the server */
     tcase_add_test(tc, request_carries_method_path_token_and_body);
@@ -355,9 +354,5 @@ int main(void)
     tcase_add_test(tc, tls_trusts_the_given_ca_only);
     tcase_add_test(tc, tls_server_name_replaces_the_host_in_verification_only);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -12,6 +12,8 @@
 #include "base/json.h"
 #include "kube/kubeconfig.h"
 #include "kube/yaml.h"
+#include "suite.h"
+#include "tempdir.h"
 
 static char dir[64];
 
@@ -22,17 +24,13 @@ static void setup(void)
 
     for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++)
         unsetenv(unset[i]);
-    strcpy(dir, "/tmp/tp-check-kubeconfig-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tempdir_make(dir);
     setenv("HOME", dir, 1);
 }
 
 static void teardown(void)
 {
-    char command[128];
-
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    ck_assert_int_eq(system(command), 0);
+    tempdir_remove(dir);
 }
 
 /* Writes dir/name; returns its path, valid until the next call. */
@@ -510,8 +508,6 @@ int main(void)
 {
     Suite *s = suite_create("kubeconfig");
     TCase *tc = tcase_create("kubeconfig");
-    SRunner *sr;
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, data_wins_over_files_and_paths_are_relative_to_the_file);
@@ -531,9 +527,5 @@ int main(void)
     tcase_add_test(tc, plugin_gets_argv_environment_and_cluster);
     tcase_add_test(tc, plugin_that_fails_is_explained);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

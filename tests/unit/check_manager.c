@@ -20,6 +20,7 @@
 #include "manager/policy.h"
 #include "manager/review.h"
 #include "pki.h"
+#include "suite.h"
 
 static struct json_object *parse(const char *text)
 {
@@ -719,8 +720,6 @@ int main(void)
 {
     Suite *s = suite_create("manager");
     TCase *tc = tcase_create("manager");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(tc, policy_denies_reserved_addresses_whatever_is_allowed);
     tcase_add_test(tc, policy_denies_nodes_unless_listed_and_itself_always);
@@ -744,9 +743,5 @@ int main(void)
     tcase_add_test(tc, metrics_page_has_every_series);
     tcase_add_test(tc, certificate_is_signed_for_the_names);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

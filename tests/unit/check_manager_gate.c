@@ -18,6 +18,7 @@
 #include "manager/metrics.h"
 #include "net/tls.h"
 #include "pki.h"
+#include "suite.h"
 
 #define DISCOVERY "GET /apis/connect.tp.internal/v1 HTTP/1.1\r\nHost: x\r\n"
 
@@ -303,8 +304,6 @@ int main(void)
 {
     Suite *s = suite_create("manager_gate");
     TCase *tc = tcase_create("gate");
-    SRunner *sr;
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, only_the_front_proxy_is_heard);
@@ -313,9 +312,5 @@ int main(void)
     tcase_add_test(tc, malformed_and_too_large_heads_are_refused);
     tcase_add_test(tc, after_a_rotation_the_old_proxy_is_not_heard);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "net/limit.h"
+#include "suite.h"
 
 #define RATE  1000000u /* bytes a second; bursts are a tenth */
 #define TOTAL 300000u
@@ -113,15 +114,9 @@ int main(void)
 {
     Suite *s = suite_create("net_limit");
     TCase *tc = tcase_create("limit");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(tc, reading_is_bounded_and_complete);
     tcase_add_test(tc, writing_stops_at_the_burst);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

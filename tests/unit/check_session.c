@@ -19,6 +19,7 @@
 #include "daemon/route_policy.h"
 #include "daemon/session_config.h"
 #include "daemon/session_state.h"
+#include "suite.h"
 
 static struct json_object *parse(const char *text)
 {
@@ -608,8 +609,6 @@ int main(void)
     Suite *suite = suite_create("session");
     TCase *tc = tcase_create("session");
     TCase *resolv = tcase_create("resolv.conf");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tc, states_follow_only_as_documented);
     tcase_add_test(tc, backoff_stays_in_its_bounds);
@@ -635,9 +634,5 @@ int main(void)
     tcase_add_test(resolv, resolv_conf_is_a_pods_and_comes_back);
     tcase_add_test(resolv, resolv_conf_of_docker_wins_after_a_restart);
     suite_add_tcase(suite, resolv);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

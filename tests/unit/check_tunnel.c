@@ -8,6 +8,7 @@
 
 #include "tunnel/tunnel_internal.h"
 #include "tunnel_pair.h"
+#include "suite.h"
 
 static struct pair pair;
 static struct user users[1024], far_users[30000];
@@ -841,17 +842,11 @@ int main(void)
 {
     Suite *s = suite_create("tunnel");
     TCase *tcs[] = {request_tests(), stream_tests(), link_tests()};
-    SRunner *sr;
-    int failed;
 
     for (int i = 0; i < COUNT(tcs); i++) {
         tcase_add_checked_fixture(tcs[i], setup, NULL);
         tcase_set_timeout(tcs[i], 120);
         suite_add_tcase(s, tcs[i]);
     }
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

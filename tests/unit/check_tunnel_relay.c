@@ -15,6 +15,7 @@
 
 #include "tunnel/tunnel_internal.h"
 #include "tunnel_pair.h"
+#include "suite.h"
 
 static struct pair pair;
 
@@ -363,8 +364,6 @@ int main(void)
 {
     Suite *s = suite_create("tunnel-relay");
     TCase *tc = tcase_create("relay");
-    SRunner *sr;
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, NULL);
     tcase_set_timeout(tc, 180);
@@ -379,9 +378,5 @@ int main(void)
     tcase_add_test(tc, cut_link_resets_the_sockets);
     tcase_add_test(tc, refused_port_is_econnrefused);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }
