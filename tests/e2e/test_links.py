@@ -211,7 +211,8 @@ ports: [{port: 80}]
 
 
 @pytest.mark.parametrize("request_line", [
-    "request GET /tp/v1/info", "request POST /tp/v1/hello", "tcp 10.43.0.1:443",
+    "request GET /tp/v1/info",
+    'request POST /tp/v1/hello {"protocol": [1]}', "tcp 10.43.0.1:443",
     "udp 10.43.0.10 53 hello",
 ])  # fmt: skip
 @pytest.mark.parametrize("header", ["x-remote-user admin", "x-remote-group system:masters",
