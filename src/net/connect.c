@@ -1,8 +1,8 @@
 /*
  * connect.c - one non-blocking TCP connect with a time-out
  *
- * The callback always comes from the loop, also when connect() fails at once:
- * the timer then fires immediately.
+ * The callback always comes from the loop, also when connect() is done or fails
+ * at once: the timer then fires immediately.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -77,7 +77,20 @@ static void poll_cb(uv_poll_t *poll, int status, int events)
     op_report(op, -error);
 }
 
-/* Returns 0 with the connect under way (or done), or a negative errno. */
+/* connect(2) without waiting: 0, or a negative errno. What is near (the same
+ * node) has often answered before the first call returns; the second one says
+ * so, and saves the poll handle. */
+static int try_connect(int fd, const union sockaddr_any *addr)
+{
+    if (connect(fd, &addr->sa, sockaddr_len(addr)) == 0)
+        return 0;
+    if (errno == EINPROGRESS && connect(fd, &addr->sa, sockaddr_len(addr)) == 0)
+        return 0;
+    return -errno;
+}
+
+/* Returns 0 if connected, -EINPROGRESS with the connect under way, or another
+ * negative errno. */
 static int op_connect(struct connect_op *op, const union sockaddr_any *addr,
                       uint32_t mark)
 {
@@ -90,14 +103,15 @@ static int op_connect(struct connect_op *op, const union sockaddr_any *addr,
     if (mark != 0 &&
         setsockopt(op->fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
         return -errno;
-    if (connect(op->fd, &addr->sa, sockaddr_len(addr)) < 0 &&
-        errno != EINPROGRESS)
-        return -errno;
+    rc = try_connect(op->fd, addr);
+    if (rc != -EALREADY)
+        return rc;
     rc = uv_poll_init(op->timer.loop, &op->poll, op->fd);
     if (rc < 0)
         return rc;
     op->poll.data = op;
-    return uv_poll_start(&op->poll, UV_WRITABLE, poll_cb);
+    rc = uv_poll_start(&op->poll, UV_WRITABLE, poll_cb);
+    return rc < 0 ? rc : -EINPROGRESS;
 }
 
 struct connect_op *connect_start(uv_loop_t *loop,
@@ -114,11 +128,10 @@ struct connect_op *connect_start(uv_loop_t *loop,
     uv_timer_init(loop, &op->timer);
     op->timer.data = op;
     op->status = op_connect(op, addr, mark);
-    if (op->status < 0) {
-        timeout_ms = 0;
-    } else {
+    if (op->status == -EINPROGRESS)
         op->status = -ETIMEDOUT;
-    }
+    else
+        timeout_ms = 0;
     uv_timer_start(&op->timer, timer_cb, timeout_ms, 0);
     return op;
 }

@@ -4,7 +4,7 @@
  * Below SSL is a BIO of our own (tls_bio.c) that reads and writes the stream
  * below directly.
  *
- * Reading: OpenSSL's read-ahead fetches up to 64 KiB, several records, into
+ * Reading: OpenSSL's read-ahead fetches up to eight records into
  * its own buffer. Bytes that wait there make no event of the socket; while
  * `pending` says so and the user wants to read, an idle handle brings the
  * event. It is also how an error or the end is announced.

@@ -21,8 +21,9 @@
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"               \
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
-/* One read() of the socket may fetch several records. */
-#define READ_AHEAD 65536
+/* One read() of the socket fetches what link_io.c asks for: eight full records
+ * (RFC 8446 5.2: head, type and tag) and what OpenSSL takes to align them. */
+#define READ_AHEAD (8 * (16384 + 5 + 1 + 16) + 16)
 
 /* In the form of RFC 7301 3.1. */
 static const unsigned char alpn[] = "\x08http/1.1";

@@ -13,7 +13,8 @@
  * TCP_NOTSENT_LOWAT at most 128 KiB plus one frame lie between a user's bytes
  * and the wire.
  *
- * Receiving. At most two buffers (128 KiB) an event, then the loop's other
+ * Receiving. The DATA that one read brings a stream goes to its user in one
+ * piece. At most two buffers (128 KiB) an event, then the loop's other
  * handles get their turn; events are level-triggered.
  */
 #include "tunnel/tunnel_internal.h"
@@ -234,10 +235,11 @@ void link_io_goodbye(struct tunnel *t)
             break;
 }
 
-static void feed(struct tunnel *t, const uint8_t *data, size_t len)
+static void feed(struct tunnel *t, uint8_t *data, size_t len)
 {
     ssize_t n = nghttp2_session_mem_recv(t->h2, data, len);
 
+    tstream_flush_received(t);
     if (n < 0 && !t->ended)
         tunnel_end(t, -EPROTO, nghttp2_strerror((int)n));
 }

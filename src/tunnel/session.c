@@ -68,8 +68,8 @@ static int data_cb(nghttp2_session *h2, uint8_t flags, int32_t id,
 
     (void)flags;
     nghttp2_session_consume_connection(h2, len);
-    if (s)
-        tstream_received(s, data, len);
+    if (s) /* nghttp2 hands on where it lies in link_io.c's buffer */
+        tstream_received(s, (uint8_t *)(uintptr_t)data, len);
     else
         nghttp2_session_consume_stream(h2, id, len);
     return verdict(arg);
@@ -108,6 +108,9 @@ static int frame_recv_cb(nghttp2_session *h2, const nghttp2_frame *frame,
     struct tunnel_stream *s = NULL;
     struct tunnel *t = arg;
 
+    if (frame->hd.type != NGHTTP2_DATA ||
+        frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+        tstream_flush_received(t);
     if (frame->hd.stream_id != 0)
         s = find(h2, frame->hd.stream_id);
     switch (frame->hd.type) {
@@ -172,8 +175,10 @@ static int frame_not_send_cb(nghttp2_session *h2, const nghttp2_frame *frame,
 static int h2_close_cb(nghttp2_session *h2, int32_t id, uint32_t code,
                        void *arg)
 {
-    struct tunnel_stream *s = find(h2, id);
+    struct tunnel_stream *s;
 
+    tstream_flush_received(arg);
+    s = find(h2, id);
     if (s)
         tstream_h2_closed(s, code);
     return verdict(arg);

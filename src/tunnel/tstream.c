@@ -293,19 +293,53 @@ static void receive(struct tunnel_stream *s, const uint8_t *data, size_t len)
         store(s, data, len);
 }
 
-void tstream_received(struct tunnel_stream *s, const uint8_t *data, size_t len)
+/* Joins a piece to what the same stream got before it in the same read. What
+ * lies between them is parsed: the shorter one is moved over it. */
+static void gather(struct tunnel *t, uint8_t *data, size_t len)
 {
-    tstream_ref(s);
-    if (s->phase == TUNNEL_HEAD) {
-        head_store_body(s, data, len);
-        window_consumed(s, len);
-    } else if (s->phase == TUNNEL_REFUSED) {
-        window_consumed(s, len);
+    if (len <= t->got_len) {
+        memmove(t->got + t->got_len, data, len);
     } else {
-        if (s->kind != TUNNEL_REQUEST)
-            s->tunnel->stats.bytes_in += len;
-        receive(s, data, len);
+        memmove(data - t->got_len, t->got, t->got_len);
+        t->got = data - t->got_len;
     }
+    t->got_len += len;
+}
+
+void tstream_received(struct tunnel_stream *s, uint8_t *data, size_t len)
+{
+    struct tunnel *t = s->tunnel;
+
+    if (s->phase == TUNNEL_HEAD || s->phase == TUNNEL_REFUSED) {
+        tstream_ref(s);
+        if (s->phase == TUNNEL_HEAD)
+            head_store_body(s, data, len);
+        window_consumed(s, len);
+        tstream_unref(s);
+        return;
+    }
+    if (s->kind != TUNNEL_REQUEST)
+        t->stats.bytes_in += len;
+    if (t->got_stream == s) {
+        gather(t, data, len);
+        return;
+    }
+    tstream_ref(s);
+    tstream_flush_received(t); /* which may end s */
+    t->got_stream = s;
+    t->got = data;
+    t->got_len = len;
+}
+
+void tstream_flush_received(struct tunnel *t)
+{
+    struct tunnel_stream *s = t->got_stream;
+
+    if (!s)
+        return;
+    t->got_stream = NULL;
+    if (s->phase != TUNNEL_DONE)
+        receive(s, t->got, t->got_len);
     tstream_unref(s);
 }
 

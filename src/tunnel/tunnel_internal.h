@@ -119,6 +119,11 @@ struct tunnel {
     bool kicked;  /* check and idle are running */
     bool blocked; /* waits for STREAM_WRITABLE */
 
+    /* tstream.c: of the read that is being parsed, not given to the user */
+    struct tunnel_stream *got_stream;
+    uint8_t *got;
+    size_t got_len;
+
     /* window.c */
     size_t granted; /* beyond the first windows, of all streams */
     size_t unread;  /* bytes in all streams' `in` */
@@ -172,7 +177,11 @@ ssize_t tstream_read_cb(nghttp2_session *h2, int32_t id, uint8_t *data,
                         nghttp2_data_source *source, void *arg);
 ssize_t tstream_pull(struct tunnel_stream *s, uint8_t *data, size_t len,
                      uint32_t *flags);
-void tstream_received(struct tunnel_stream *s, const uint8_t *data, size_t len);
+/* Keeps the bytes, which lie in the buffer that is being parsed, so that the
+ * user gets what one read brought in one call. */
+void tstream_received(struct tunnel_stream *s, uint8_t *data, size_t len);
+/* Gives them to the user. */
+void tstream_flush_received(struct tunnel *t);
 void tstream_received_eof(struct tunnel_stream *s);
 void tstream_h2_closed(struct tunnel_stream *s, uint32_t error_code);
 void tstream_answered(struct tunnel_stream *s, int status);

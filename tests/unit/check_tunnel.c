@@ -383,6 +383,32 @@ START_TEST(both_directions_end_in_order)
 }
 END_TEST
 
+static unsigned pushes;
+
+static void count_pushes_hook(struct user *u, enum user_event event)
+{
+    (void)u;
+    pushes += event == USER_PUSH;
+}
+
+/* 64 KiB are two frames: the first time that one read has both will do. */
+START_TEST(frames_of_one_read_come_in_one_piece)
+{
+    user_pair();
+    for (int i = 0; (i == 0 || pushes != 1) && i < 500; i++) {
+        pushes = 0;
+        far_users[i].hook_cb = count_pushes_hook;
+        users[i].offer = 65536;
+        user_open(&users[i], &pair);
+        RUN_UNTIL(users[i].closed && far_users[i].closed);
+        ck_assert_uint_eq(far_users[i].received, 65536);
+        ck_assert(!far_users[i].bad);
+    }
+    ck_assert_uint_eq(pushes, 1);
+    pair_close(&pair);
+}
+END_TEST
+
 START_TEST(slow_reader_gets_all_after_the_end)
 {
     user_pair();
@@ -811,6 +837,7 @@ static TCase *stream_tests(void)
     TCase *tc = tcase_create("streams");
 
     tcase_add_test(tc, both_directions_end_in_order);
+    tcase_add_test(tc, frames_of_one_read_come_in_one_piece);
     tcase_add_test(tc, slow_reader_gets_all_after_the_end);
     tcase_add_test(tc, five_hundred_stalled_readers_are_bounded_and_alone);
     tcase_add_test(tc, first_windows_come_back_when_readers_go_on);
