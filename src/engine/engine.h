@@ -46,13 +46,15 @@ int engine_container_inspect(struct engine *e, const char *name,
 /* filters: JSON text ({"label": ["x=1"]}) or NULL; all: stopped ones, too. */
 int engine_container_list(struct engine *e, const char *filters, bool all,
                           struct json_object **out, struct tp_error *err);
-/* *id: owned. */
+/* *id: owned. Not ended by the cancel descriptor: the engine would make the
+ * container all the same, and nobody would know its id. */
 int engine_container_create(struct engine *e, const char *name,
                             struct json_object *spec, char **id,
                             struct tp_error *err);
 int engine_container_start(struct engine *e, const char *name,
                            struct tp_error *err);
-/* Kills it if it runs. One that is gone already is no error. */
+/* Kills it if it runs. One that is gone already is no error, nor is one that
+ * somebody else is removing: that is waited for. */
 int engine_container_remove(struct engine *e, const char *name,
                             struct tp_error *err);
 

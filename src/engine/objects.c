@@ -6,11 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "engine/engine_internal.h"
 #include "engine/frames.h"
+
+#define GONE_TRIES    200
+#define GONE_PAUSE_NS 50000000L
 
 /* engine_call() with a path made by printf. */
 static int call(struct engine *e, struct tp_error *err,
@@ -59,10 +63,12 @@ int engine_container_create(struct engine *e, const char *name,
 {
     cleanup_free char *value = engine_escape(name);
     cleanup_json struct json_object *out = NULL;
-    int rc =
-        call(e, err, spec, &out, "POST", "/containers/create?name=%s", value);
+    int cancel_fd = e->cancel_fd, rc;
 
     *id = NULL;
+    engine_set_cancel(e, -1);
+    rc = call(e, err, spec, &out, "POST", "/containers/create?name=%s", value);
+    engine_set_cancel(e, cancel_fd);
     if (rc < 0)
         return rc;
     *id = strdup(json_get_str(out, "Id", name));
@@ -77,14 +83,35 @@ int engine_container_start(struct engine *e, const char *name,
     return call(e, err, NULL, NULL, "POST", "/containers/%s/start", id);
 }
 
+/* Waits while somebody else is removing it. -ENOENT when it is gone. */
+static int wait_gone(struct engine *e, const char *name, struct tp_error *err)
+{
+    for (int tries = 0; tries < GONE_TRIES; tries++) {
+        cleanup_json struct json_object *info = NULL;
+        int rc = engine_container_inspect(e, name, &info, err);
+
+        if (rc < 0)
+            return rc;
+        nanosleep(&(struct timespec){.tv_nsec = GONE_PAUSE_NS}, NULL);
+    }
+    return tp_error_set(err, -ETIMEDOUT,
+                        "Docker does not finish removing the container '%s'",
+                        name);
+}
+
 int engine_container_remove(struct engine *e, const char *name,
                             struct tp_error *err)
 {
     cleanup_free char *id = engine_escape(name);
+    struct tp_error why = {0};
     int rc =
-        call(e, err, NULL, NULL, "DELETE", "/containers/%s?force=1&v=1", id);
+        call(e, &why, NULL, NULL, "DELETE", "/containers/%s?force=1&v=1", id);
 
-    return rc == -ENOENT ? 0 : rc;
+    if (rc == -EEXIST && strstr(why.text, "already in progress"))
+        rc = wait_gone(e, name, &why);
+    if (rc == -ENOENT)
+        return 0;
+    return rc < 0 ? tp_error_set(err, rc, "%s", why.text) : 0;
 }
 
 struct log_text {

@@ -625,6 +625,72 @@ START_TEST(a_cancel_ends_a_wait)
 }
 END_TEST
 
+/* Else a container would be left whose id nobody knows. */
+START_TEST(a_cancel_leaves_no_container_behind)
+{
+    cleanup_json struct json_object *spec = make_spec(""), *info = NULL;
+    cleanup_free char *id = NULL;
+    struct tp_error err = {0};
+    struct engine *e = real_engine();
+    int fds[2];
+
+    if (!e)
+        return;
+    check_image(e);
+    ck_assert_int_eq(engine_container_remove(e, CONTAINER, &err), 0);
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    engine_set_cancel(e, fds[0]);
+    ck_assert_msg(engine_container_create(e, CONTAINER, spec, &id, &err) == 0,
+                  "%s", err.text);
+    ck_assert_int_eq(engine_container_start(e, id, &err), -ECANCELED);
+    engine_set_cancel(e, -1);
+    ck_assert_int_eq(engine_container_remove(e, id, &err), 0);
+    ck_assert_int_eq(engine_container_inspect(e, CONTAINER, &info, &err),
+                     -ENOENT);
+    run_shell("docker rmi -f " IMAGE " >/dev/null");
+    engine_close(e);
+    close(fds[0]);
+    close(fds[1]);
+}
+END_TEST
+
+/* Each of several removers finds it gone and is content. */
+START_TEST(removing_at_the_same_time)
+{
+    cleanup_json struct json_object *spec = make_spec("");
+    cleanup_free char *id = NULL;
+    struct tp_error err = {0};
+    struct engine *e = real_engine();
+
+    if (!e)
+        return;
+    check_image(e);
+    ck_assert_int_eq(engine_container_remove(e, CONTAINER, &err), 0);
+    json_object_object_add(spec, "Cmd",
+                           json_tokener_parse("[\"sleep\",\"600\"]"));
+    ck_assert_msg(engine_container_create(e, CONTAINER, spec, &id, &err) == 0,
+                  "%s", err.text);
+    ck_assert_int_eq(engine_container_start(e, id, &err), 0);
+    for (int i = 0; i < 4; i++) {
+        if (fork() == 0) {
+            struct engine *own = engine_open(NULL);
+            int rc = own ? engine_container_remove(own, id, NULL) : -EIO;
+
+            _exit(rc == 0 ? 0 : 1);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        int status = -1;
+
+        ck_assert_int_gt(wait(&status), 0);
+        ck_assert_int_eq(status, 0);
+    }
+    run_shell("docker rmi -f " IMAGE " >/dev/null");
+    engine_close(e);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("engine");
@@ -644,6 +710,8 @@ int main(void)
     tcase_add_test(real, real_engine_by_ssh);
     tcase_add_test(real, real_engine_by_tls);
     tcase_add_test(real, a_cancel_ends_a_wait);
+    tcase_add_test(real, a_cancel_leaves_no_container_behind);
+    tcase_add_test(real, removing_at_the_same_time);
     suite_add_tcase(s, real);
     return suite_run(s);
 }
