@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -103,11 +104,15 @@ static char **make_environment(const struct kube_exec *x, char *info)
 
 /* In the child. Never returns. */
 static _Noreturn void run_child(const struct kube_exec *x, char **env, int out,
-                                int report, bool interactive)
+                                int report, bool interactive, pid_t parent)
 {
     int null = open("/dev/null", O_RDWR), code;
 
     signal(SIGPIPE, SIG_DFL);
+    /* Ctrl-C ends tp; nobody would wait for a plugin that goes on. */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(126);
     if (!interactive) {
         setpgid(0, 0);
         dup2(null, STDIN_FILENO);
@@ -134,6 +139,7 @@ static int start_child(const struct kube_exec *x, bool interactive,
     cleanup_free char *info = make_info(x, interactive);
     cleanup_free char **env = info ? make_environment(x, info) : NULL;
     int out[2], report[2];
+    pid_t parent;
 
     if (!env)
         return tp_error_set(err, -ENOMEM, "out of memory");
@@ -144,9 +150,10 @@ static int start_child(const struct kube_exec *x, bool interactive,
         close(out[1]);
         return tp_error_errno(err, -EMFILE, "cannot make a pipe");
     }
+    parent = getpid();
     child->pid = fork();
     if (child->pid == 0)
-        run_child(x, env, out[1], report[1], interactive);
+        run_child(x, env, out[1], report[1], interactive, parent);
     close(out[1]);
     close(report[1]);
     child->out = out[0];

@@ -3,10 +3,15 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -504,6 +509,37 @@ START_TEST(plugin_that_fails_is_explained)
 }
 END_TEST
 
+/* However tp ends: nobody would read what the plugin says then. */
+START_TEST(plugin_ends_with_tp)
+{
+    struct kube_context ctx;
+    struct kube_credentials c;
+    int pid = 0, status = 0;
+    char path[256];
+    pid_t tp;
+    FILE *f;
+
+    load_plugin(&ctx, "echo $$ >pid.new; mv pid.new pid; exec sleep 600");
+    ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    tp = fork();
+    if (tp == 0) {
+        if (chdir(dir) == 0)
+            kube_exec_run(ctx.exec, false, &c, NULL);
+        _exit(1);
+    }
+    snprintf(path, sizeof(path), "%s/pid", dir);
+    while (!(f = fopen(path, "r")))
+        usleep(1000);
+    ck_assert_int_eq(fscanf(f, "%d", &pid), 1);
+    fclose(f);
+    ck_assert_int_eq(kill(tp, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(tp, &status, 0), tp);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    kube_context_release(&ctx);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("kubeconfig");
@@ -526,6 +562,7 @@ int main(void)
     tcase_add_test(tc, times_are_read_with_their_zone);
     tcase_add_test(tc, plugin_gets_argv_environment_and_cluster);
     tcase_add_test(tc, plugin_that_fails_is_explained);
+    tcase_add_test(tc, plugin_ends_with_tp);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }
