@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -27,8 +28,11 @@
 #include "cli/session.h"
 #include "kube/kubeconfig_url.h"
 
-#define ASK_MS       20000
-#define MAX_NETWORKS 16
+#define ASK_MS         20000
+#define MAX_NETWORKS   16
+#define START_TRIES    60
+#define END_TRIES      20
+#define START_PAUSE_NS 50000000L
 
 struct connect {
     struct cli *cli;
@@ -44,6 +48,7 @@ struct connect {
     char *container; /* id of the one that is used */
     bool made;       /* by this call */
     bool asked;      /* a session was begun in it by this call */
+    bool refused;    /* the daemon itself said why */
     int signals;     /* signalfd, or -1 */
     char *code;
 };
@@ -66,11 +71,17 @@ static int parse_publish(struct connect *c, struct tp_error *err)
 
 static int parse_hosts(struct connect *c, struct tp_error *err)
 {
+    const char *name = cli_get(c->cli, "hostname");
+
+    if (name && !publish_hostname_valid(name))
+        return tp_error_set(err, -EINVAL,
+                            "--hostname: '%s' cannot be the name of a host",
+                            name);
     c->hosts = json_object_new_array();
     for (size_t i = 0; i < cli_count(c->cli, "add-host"); i++) {
         const char *text = cli_get_nth(c->cli, "add-host", i);
 
-        if (!strchr(text, ':') || text[0] == ':')
+        if (!publish_host_valid(text))
             return tp_error_set(err, -EINVAL,
                                 "--add-host: '%s' is not NAME:ADDRESS", text);
         json_object_array_add(c->hosts, json_object_new_string(text));
@@ -206,7 +217,7 @@ static int replace_leftover(struct connect *c, struct tp_error *err)
             cli_warn(
                 c->cli,
                 "the container '%s' sits in the network of the stopped "
-                "one; start it again",
+                "one; remove it and run it anew",
                 json_get_str(json_object_array_get_idx(joined, i), "name", ""));
     }
     return engine_container_remove(c->engine, c->daemon.id, err);
@@ -247,16 +258,50 @@ static int make_container(struct connect *c, struct tp_error *err)
     return rc;
 }
 
+/* Flags that say how the container is made do nothing for one that runs. */
 static int use_container(struct connect *c, struct tp_error *err)
 {
+    static const char *const flags[] = {"publish", "hostname", "add-host",
+                                        "network"};
+
     c->container = strdup(c->daemon.id);
-    if (cli_has(c->cli, "publish") || cli_has(c->cli, "hostname") ||
-        cli_has(c->cli, "add-host"))
-        cli_note(c->cli,
-                 "the container '%s' runs already: --publish, --hostname and "
-                 "--add-host need 'tp quit' first",
-                 c->name);
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (cli_has(c->cli, flags[i]))
+            cli_warn(c->cli,
+                     "--%s does nothing: the container '%s' runs already; "
+                     "'tp quit' it first",
+                     flags[i], c->name);
+    }
     return c->container ? 0 : tp_error_set(err, -ENOMEM, "out of memory");
+}
+
+/* What another tp connect has made and not started yet is no leftover. */
+static void await_start(struct connect *c)
+{
+    for (int tries = 0; tries < START_TRIES && c->daemon.unstarted; tries++) {
+        nanosleep(&(struct timespec){.tv_nsec = START_PAUSE_NS}, NULL);
+        daemon_release(&c->daemon);
+        if (daemon_find(&c->daemon, c->engine, c->name, NULL) < 0)
+            return;
+    }
+}
+
+static int get_container(struct connect *c, struct tp_error *err)
+{
+    int rc;
+
+    await_start(c);
+    if (c->daemon.state == DAEMON_RUNNING)
+        return use_container(c, err);
+    rc = make_container(c, err);
+    if (rc != -EEXIST)
+        return rc;
+    /* Somebody was faster; his container is as good. */
+    daemon_release(&c->daemon);
+    if (daemon_find(&c->daemon, c->engine, c->name, NULL) < 0)
+        return rc;
+    await_start(c);
+    return c->daemon.state == DAEMON_RUNNING ? use_container(c, err) : rc;
 }
 
 /* ---- the session ---- */
@@ -265,6 +310,7 @@ static int explain(struct connect *c, struct tp_error *err)
 {
     const char *code = c->code ? c->code : "failed";
 
+    c->refused = true;
     if (!strcmp(code, "busy")) {
         char text[300];
 
@@ -285,15 +331,26 @@ static int explain(struct connect *c, struct tp_error *err)
     return cli_fail(c->cli, code, err);
 }
 
-/* Why a container that was just started is not there any more. */
+/* Why a daemon that was talked to does not answer any more. */
 static int explain_end(struct connect *c, int rc, struct tp_error *err)
 {
     cleanup_free char *log = NULL;
     struct daemon d = {0};
+    bool gone = false;
 
-    if (daemon_find(&d, c->engine, c->container, NULL) == 0 &&
-        d.state == DAEMON_STOPPED &&
-        engine_container_log(c->engine, c->container, 3, &log, NULL) == 0)
+    /* Docker shows it for a moment after its end. */
+    for (int tries = 0; tries < END_TRIES && !gone; tries++) {
+        daemon_release(&d);
+        if (daemon_find(&d, c->engine, c->container, NULL) == 0)
+            gone = d.state == DAEMON_ABSENT;
+        nanosleep(&(struct timespec){.tv_nsec = START_PAUSE_NS}, NULL);
+    }
+    if (gone)
+        rc = tp_error_set(err, -EIO,
+                          "the container '%s' was removed while connecting",
+                          c->name);
+    else if (d.state == DAEMON_STOPPED && c->made &&
+             engine_container_log(c->engine, c->container, 3, &log, NULL) == 0)
         rc = tp_error_set(err, -EIO, "the container '%s' ended at once: %s",
                           c->name, log);
     daemon_release(&d);
@@ -312,7 +369,7 @@ static int begin_session(struct connect *c, bool *already, struct tp_error *err)
     if (rc == -EPROTO)
         return explain(c, err);
     if (rc < 0)
-        return c->made && rc != -ECANCELED ? explain_end(c, rc, err) : rc;
+        return rc;
     *already = json_get_bool(answer, "already", false);
     c->asked = !*already;
     return 0;
@@ -365,8 +422,58 @@ static int wait_connected(struct connect *c, struct json_object **status,
     return rc < 0 ? rc : 0;
 }
 
+static bool list_has(struct json_object *list, const char *text)
+{
+    for (size_t i = 0; i < json_array_len(list); i++) {
+        if (!strcmp(json_object_get_string(json_object_array_get_idx(list, i)),
+                    text))
+            return true;
+    }
+    return false;
+}
+
+/* Flags of a second connect that the running session knows nothing of. */
+static void warn_unused(struct connect *c, struct json_object *status)
+{
+    static const struct {
+        const char *flag, *list;
+    } flags[] = {{"also-proxy", "subnets.also"},
+                 {"never-proxy", "subnets.never"}};
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        struct json_object *list = json_get_array(status, flags[i].list);
+
+        for (size_t n = 0; n < cli_count(c->cli, flags[i].flag); n++) {
+            const char *value = cli_get_nth(c->cli, flags[i].flag, n);
+
+            if (!list_has(list, value))
+                cli_warn(c->cli,
+                         "--%s %s is not in effect: the session runs already; "
+                         "'tp quit' it first",
+                         flags[i].flag, value);
+        }
+    }
+}
+
+static void warn_rejected(struct connect *c, struct json_object *status)
+{
+    struct json_object *list = json_get_array(status, "subnets.rejected");
+
+    for (size_t i = 0; i < json_array_len(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+
+        cli_warn(c->cli, "%s is not reached through the cluster: %s",
+                 json_get_str(item, "subnet", ""),
+                 json_get_str(item, "reason", ""));
+    }
+}
+
 static void report(struct connect *c, struct json_object *status, bool already)
 {
+    if (already)
+        warn_unused(c, status);
+    else
+        warn_rejected(c, status);
     json_object_object_add(status, "already", json_object_new_boolean(already));
     cli_print_json(c->cli, status);
     cli_print(c->cli, "%s to context %s, namespace %s (%s)\n",
@@ -384,12 +491,13 @@ static int start_session(struct connect *c, struct tp_error *err)
     bool already = false;
     int rc;
 
-    rc = c->daemon.state == DAEMON_RUNNING ? use_container(c, err)
-                                           : make_container(c, err);
+    rc = get_container(c, err);
     if (rc == 0)
         rc = begin_session(c, &already, err);
     if (rc == 0)
         rc = wait_connected(c, &status, err);
+    if (rc < 0 && c->container && rc != -ECANCELED && !c->refused)
+        rc = explain_end(c, rc, err);
     if (rc == 0 && helper_is_needed(&c->kube))
         rc = helper_start(&c->kube, c->container, err);
     if (rc == 0)

@@ -94,7 +94,7 @@ const struct cli_command cmd_helm = {
     .example = "  tp helm install --wait\n"
                "  tp helm upgrade --install -f values.yaml\n"
                "  tp helm lint -f values.yaml\n"
-               "  tp helm uninstall",
+               "  tp helm uninstall\n",
     .options = options,
     .min_args = 1,
     .max_args = -1,

@@ -69,7 +69,8 @@ static void print_link(struct cli *cli, struct json_object *status)
     if (rtt >= 0)
         cli_print(cli, ", %.1f ms", (double)rtt / 1000);
     if (reconnects > 0)
-        cli_print(cli, ", connected again %" PRId64 " times", reconnects);
+        cli_print(cli, ", connected again %" PRId64 " time%s", reconnects,
+                  reconnects == 1 ? "" : "s");
     cli_print(cli, "\n");
 }
 
@@ -99,7 +100,7 @@ static void print_joined(struct cli *cli, struct json_object *joined)
         else
             cli_warn(cli,
                      "the container '%s' has lost its network (the one that it "
-                     "joined is gone); start it again",
+                     "joined is gone); remove it and run it anew",
                      name);
     }
 }
@@ -108,6 +109,9 @@ static void print_head(struct cli *cli, struct json_object *status)
 {
     const char *state = json_get_str(status, "state", "");
     const char *name = json_get_str(status, "name", "");
+    const char *to = !strcmp(state, "waiting") || !strcmp(state, "refused")
+                         ? ": context "
+                         : " to context ";
 
     if (!strcmp(state, "absent"))
         cli_print(cli, "%s: not connected\n", name);
@@ -115,7 +119,7 @@ static void print_head(struct cli *cli, struct json_object *status)
         cli_print(cli, "%s: not connected (its container is stopped)\n", name);
     else
         cli_print(cli, "%s: %s%s%s%s%s\n", name, state,
-                  json_get(status, "context") ? " to context " : "",
+                  json_get(status, "context") ? to : "",
                   json_get_str(status, "context", ""),
                   json_get(status, "namespace") ? ", namespace " : "",
                   json_get_str(status, "namespace", ""));

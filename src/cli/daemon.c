@@ -56,6 +56,8 @@ int daemon_find(struct daemon *d, struct engine *e, const char *name,
     else
         d->state = json_get_bool(info, "State.Running", false) ? DAEMON_RUNNING
                                                                : DAEMON_STOPPED;
+    d->unstarted = d->state == DAEMON_STOPPED &&
+                   !strcmp(json_get_str(info, "State.Status", ""), "created");
     return 0;
 }
 

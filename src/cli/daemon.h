@@ -25,6 +25,7 @@ enum daemon_state {
 
 struct daemon {
     enum daemon_state state;
+    bool unstarted; /* STOPPED, because it was never started */
     char *name, *id;
     char *version;    /* label, "" if it has none */
     char *started_at; /* RFC 3339 */

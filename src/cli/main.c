@@ -9,16 +9,26 @@
 #include "cli/cli_internal.h"
 #include "cli/commands.h"
 
+/* A value that its flag does not take: the text begins with the flag. */
+static bool is_usage(const struct tp_error *err)
+{
+    return err->code == -EINVAL && !strncmp(err->text, "--", 2);
+}
+
 /* Ends with the status of the command, and notices a full disk or a closed
  * pipe on standard output. */
 static int finish(struct cli *cli, int rc, struct tp_error *err)
 {
     if (rc >= 0 && (fflush(stdout) != 0 || ferror(stdout)))
         rc = tp_error_errno(err, -EIO, "cannot write to standard output");
+    if (rc < 0 && is_usage(err))
+        cli_fail(cli, "usage", err);
     if (rc < 0)
         cli_print_error(cli, err);
     if (rc == -ECANCELED)
         return CLI_EXIT_INTERRUPTED;
+    if (rc < 0 && is_usage(err))
+        return CLI_EXIT_USAGE;
     return rc < 0 ? CLI_EXIT_FAILED : rc;
 }
 

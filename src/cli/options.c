@@ -225,6 +225,18 @@ static int parse_words(struct parser *p, struct tp_error *err)
     return 0;
 }
 
+/* For an error's form, also where the words before it made no sense. */
+static bool asks_for_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (!strcmp(argv[i], "--format=json") ||
+            (!strcmp(argv[i], "--format") && i + 1 < argc &&
+             !strcmp(argv[i + 1], "json")))
+            return true;
+    }
+    return false;
+}
+
 int cli_parse(struct cli *cli, int argc, char **argv, struct tp_error *err)
 {
     struct parser p = {.cli = cli, .argc = argc, .at = 1, .argv = argv};
@@ -236,7 +248,8 @@ int cli_parse(struct cli *cli, int argc, char **argv, struct tp_error *err)
     if (!cli->args)
         return tp_error_set(err, -ENOMEM, "out of memory");
     rc = parse_words(&p, err);
-    cli->json = !strcmp(cli_get_or(cli, "format", "text"), "json");
+    cli->json = rc < 0 ? asks_for_json(argc, argv)
+                       : !strcmp(cli_get_or(cli, "format", "text"), "json");
     cli->quiet = cli_has(cli, "quiet");
     cli->help = cli_has(cli, "help");
     cli->version = cli_has(cli, "version") && !cli->command;

@@ -1,5 +1,6 @@
 #include "cli/publish.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,4 +151,34 @@ int publish_parse(const char *text, struct json_object *exposed,
         add_binding(exposed, bindings, port.first + i, protocol, ip, number);
     }
     return 0;
+}
+
+#define HOST_CHARS                                                             \
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+#define HOST_MAX 63 /* sethostname(2) */
+
+static bool is_host(const char *name, size_t len)
+{
+    return len > 0 && name[0] != '-' && name[0] != '.' &&
+           strspn(name, HOST_CHARS) >= len;
+}
+
+bool publish_hostname_valid(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len <= HOST_MAX && is_host(name, len);
+}
+
+bool publish_host_valid(const char *text)
+{
+    size_t len = strcspn(text, ":");
+    uint8_t address[16];
+
+    if (text[len] != ':' || !is_host(text, len))
+        return false;
+    text += len + 1;
+    return !strcmp(text, "host-gateway") ||
+           inet_pton(AF_INET, text, address) == 1 ||
+           inet_pton(AF_INET6, text, address) == 1;
 }

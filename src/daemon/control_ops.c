@@ -99,7 +99,7 @@ static bool wait_is_over(struct control_conn *conn)
         control_send_error(conn, session_error_code(s), session_error_text(s));
         return true;
     case SESSION_IDLE:
-        control_send_error(conn, "invalid", "there is no session");
+        control_send_error(conn, "invalid", "the session has been ended");
         return true;
     default:
         return false;

@@ -283,6 +283,8 @@ int session_connect(struct session *s, struct json_object *json, bool *already,
                             s->config.name, s->config.namespace,
                             s->config.context);
     }
+    if (*already)
+        session_config_keep_settings(&config, &s->config);
     if (s->config.json && !session_config_same(&s->config, &config))
         session_disconnect(s);
     if (!s->config.json) {

@@ -101,7 +101,24 @@ bool session_config_same(const struct session_config *a,
 {
     return !strcmp(a->context, b->context) && !strcmp(a->url, b->url) &&
            !strcmp(a->namespace, b->namespace) &&
-           !strcmp(a->manager_namespace, b->manager_namespace);
+           !strcmp(a->manager_namespace, b->manager_namespace) &&
+           json_object_equal(json_get(a->json, "impersonate"),
+                             json_get(b->json, "impersonate"));
+}
+
+void session_config_keep_settings(struct session_config *c,
+                                  const struct session_config *former)
+{
+    static const char *const keys[] = {"alsoProxy", "neverProxy",
+                                       "allowConflictingSubnets", "config"};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+        struct json_object *value = json_get(former->json, keys[i]);
+
+        json_object_object_del(c->json, keys[i]);
+        if (value)
+            json_object_object_add(c->json, keys[i], json_object_get(value));
+    }
 }
 
 int session_config_set_credentials(struct session_config *c,

@@ -32,9 +32,15 @@ int session_config_parse(struct session_config *c, struct json_object *json,
                          struct tp_error *err);
 void session_config_release(struct session_config *c);
 
-/* The same session: context, server, namespace, manager's namespace. */
+/* The same session: context, server, namespace, manager's namespace, whom to
+ * impersonate. */
 bool session_config_same(const struct session_config *a,
                          const struct session_config *b);
+
+/* Routing and "config" as in `former`: what a running session has, a second
+ * `tp connect` does not change behind its back at the next link. */
+void session_config_keep_settings(struct session_config *c,
+                                  const struct session_config *former);
 
 /* Puts {"token", "clientCert", "clientKey", "expires"} in place of what there
  * was. */

@@ -90,6 +90,31 @@ START_TEST(usage_errors_name_what_is_wrong)
 }
 END_TEST
 
+START_TEST(usage_errors_have_the_form_that_was_asked_for)
+{
+    static const struct {
+        const char *line;
+        bool json;
+    } cases[] = {
+        {"connekt --format json", true},
+        {"version --bogus --format=json", true},
+        {"--format json connekt", true},
+        {"connekt", false},
+        {"connekt --format text", false},
+        {"connekt -- --format json", false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tp_error err = {0};
+        struct cli cli;
+
+        ck_assert_int_lt(parse(&cli, cases[i].line, &err), 0);
+        ck_assert_msg(cli_is_json(&cli) == cases[i].json, "%s", cases[i].line);
+        cli_release(&cli);
+    }
+}
+END_TEST
+
 START_TEST(repeatable_options_and_words_after_dashes)
 {
     struct tp_error err = {0};
@@ -366,6 +391,28 @@ START_TEST(published_ports_as_for_docker)
 }
 END_TEST
 
+START_TEST(names_of_hosts)
+{
+    static const char *const good[] = {"a:1.2.3.4", "a.b-c:::1", "x_y:fd00::1",
+                                       "h:host-gateway"};
+    static const char *const bad[] = {"",        "a",          ":1.2.3.4",
+                                      "a:",      "a:b",        "a b:1",
+                                      "a:1.2.3", "-a:1.2.3.4", "a\nb:1.2.3.4"};
+    char name[65] = "";
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        ck_assert_msg(publish_host_valid(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(!publish_host_valid(bad[i]), "%s", bad[i]);
+    memset(name, 'a', 64);
+    ck_assert(!publish_hostname_valid(name));
+    ck_assert(publish_hostname_valid(name + 1));
+    ck_assert(!publish_hostname_valid("x y"));
+    ck_assert(!publish_hostname_valid(""));
+    ck_assert(!publish_hostname_valid("-x"));
+}
+END_TEST
+
 /* ---- the way to the API server ---- */
 
 #define CONTAINERS                                                             \
@@ -515,12 +562,14 @@ int main(void)
 
     tcase_add_test(tc, options_in_all_their_spellings);
     tcase_add_test(tc, usage_errors_name_what_is_wrong);
+    tcase_add_test(tc, usage_errors_have_the_form_that_was_asked_for);
     tcase_add_test(tc, repeatable_options_and_words_after_dashes);
     tcase_add_test(tc, tables_are_sound);
     tcase_add_test(tc, container_names);
     tcase_add_test(tc, what_is_central_is_what_the_chart_says);
     tcase_add_test(tc, durations);
     tcase_add_test(tc, published_ports_as_for_docker);
+    tcase_add_test(tc, names_of_hosts);
     tcase_add_test(tc, the_way_to_the_api_server);
     tcase_add_test(tc, proxies_are_split);
     suite_add_tcase(s, tc);

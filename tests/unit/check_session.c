@@ -187,6 +187,46 @@ START_TEST(fresh_credentials_replace_the_old_ones)
 }
 END_TEST
 
+START_TEST(another_user_is_another_session)
+{
+    struct session_config a, b;
+    struct tp_error err = {0};
+
+    ck_assert_int_eq(config_from(&a, SESSION "\"token\": \"1\"}", &err), 0);
+    ck_assert_int_eq(config_from(&b, SESSION "\"token\": \"2\"}", &err), 0);
+    ck_assert(session_config_same(&a, &b));
+    session_config_release(&b);
+    ck_assert_int_eq(
+        config_from(&b, SESSION "\"impersonate\": {\"user\": \"u\"}}", &err),
+        0);
+    ck_assert(!session_config_same(&a, &b));
+    ck_assert(session_config_same(&b, &b));
+    session_config_release(&a);
+    session_config_release(&b);
+}
+END_TEST
+
+START_TEST(a_second_connect_changes_no_settings)
+{
+    struct session_config a, b;
+    struct tp_error err = {0};
+
+    ck_assert_int_eq(
+        config_from(&a, SESSION "\"alsoProxy\": [\"10.9.0.0/16\"]}", &err), 0);
+    ck_assert_int_eq(config_from(&b,
+                                 SESSION "\"token\": \"2\", \"neverProxy\": "
+                                         "[\"10.8.0.0/16\"]}",
+                                 &err),
+                     0);
+    session_config_keep_settings(&b, &a);
+    session_config_release(&a);
+    ck_assert_str_eq(json_get_str(b.json, "token", ""), "2");
+    ck_assert_ptr_null(json_get(b.json, "neverProxy"));
+    ck_assert_uint_eq(json_array_len(json_get_array(b.json, "alsoProxy")), 1);
+    session_config_release(&b);
+}
+END_TEST
+
 /* ---- subnets ---- */
 
 static struct route_policy make_policy(void)
@@ -616,6 +656,8 @@ int main(void)
     tcase_add_test(tc, headers_name_the_user_and_cannot_be_broken);
     tcase_add_test(tc, basic_credentials_are_encoded);
     tcase_add_test(tc, fresh_credentials_replace_the_old_ones);
+    tcase_add_test(tc, another_user_is_another_session);
+    tcase_add_test(tc, a_second_connect_changes_no_settings);
     tcase_add_test(tc, policy_keeps_the_developers_own_networks);
     tcase_add_test(tc, policy_lets_the_user_give_networks_away);
     tcase_add_test(tc, interfaces_are_read_without_loopback);
