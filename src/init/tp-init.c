@@ -192,6 +192,7 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGHUP, SIG_DFL); /* may be ignored (nohup), and children inherit */
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* when it is not PID 1: tests */
     if (create_state() < 0)

@@ -52,11 +52,27 @@ static void answer_metrics(const struct manager *m, struct server_request *req)
         server_respond(req, 503, TEXT_TYPE, NULL, "out of memory");
 }
 
+/* A user's dial through another replica comes from that replica's address, and
+ * the others may not know yet that this one must not be dialled. No manager has
+ * a reason to ask here. */
+static bool is_from_a_manager(const struct manager *m,
+                              const struct server_request *req)
+{
+    union sockaddr_any peer = *server_request_peer(req);
+
+    sockaddr_unmap(&peer);
+    return subnets_contain(&m->policy.self, &peer);
+}
+
 static void request_cb(void *arg, struct server_request *req)
 {
     const struct manager *m = arg;
     const struct http1_head *head = server_request_head(req);
 
+    if (is_from_a_manager(m, req)) {
+        server_respond(req, 403, TEXT_TYPE, NULL, "not for managers");
+        return;
+    }
     if (strcmp(head->method, "GET") != 0 && strcmp(head->method, "HEAD") != 0)
         server_respond(req, 405, TEXT_TYPE, NULL, "GET only");
     else if (!strcmp(head->target, "/healthz"))

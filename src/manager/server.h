@@ -47,6 +47,8 @@ const struct http1_head *server_request_head(const struct server_request *req);
 /* The verified client certificate's common name; 0 or -ENOENT. */
 int server_request_peer_name(const struct server_request *req, char *name,
                              size_t size);
+/* Where the connection comes from. Borrowed. */
+const union sockaddr_any *server_request_peer(const struct server_request *req);
 /* The connection's peer has shown who it is: no limit per address. */
 void server_request_trust(struct server_request *req);
 

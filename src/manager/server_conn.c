@@ -381,6 +381,11 @@ const struct http1_head *server_request_head(const struct server_request *c)
     return c->head;
 }
 
+const union sockaddr_any *server_request_peer(const struct server_request *c)
+{
+    return &c->peer;
+}
+
 int server_request_peer_name(const struct server_request *c, char *name,
                              size_t size)
 {
