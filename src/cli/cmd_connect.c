@@ -159,13 +159,14 @@ static int find_way(struct connect *c, struct tp_error *err)
     if (ep->proxy_url && *ep->proxy_url) {
         rc = kube_proxy_split(ep->proxy_url, &proxy, err);
         if (rc == 0)
-            rc = reach_find(&c->reach, c->engine, proxy.host, proxy.port, err);
+            rc = reach_find(&c->reach, c->engine, "proxy", proxy.host,
+                            proxy.port, err);
         kube_proxy_release(&proxy);
-        return rc;
+        return rc < 0 ? cli_fail(c->cli, "unreachable", err) : 0;
     }
     rc = kube_server_split(ep->server, &host, &port, &path, err);
     if (rc == 0)
-        rc = reach_find(&c->reach, c->engine, host, port, err);
+        rc = reach_find(&c->reach, c->engine, "API server", host, port, err);
     return rc < 0 ? cli_fail(c->cli, "unreachable", err) : 0;
 }
 

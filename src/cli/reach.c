@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,14 +83,13 @@ static bool find_address(struct json_object *container, const char **network,
 }
 
 static int choose_published(struct reach *r, struct json_object *containers,
-                            const char *host, unsigned short port,
-                            struct tp_error *err)
+                            const struct reach_target *t, struct tp_error *err)
 {
     const char *network, *address;
 
     for (size_t i = 0; i < json_array_len(containers); i++) {
         struct json_object *c = json_object_array_get_idx(containers, i);
-        unsigned short private = published(c, port);
+        unsigned short private = published(c, t->port);
 
         if (!private || !find_address(c, &network, &address))
             continue;
@@ -97,11 +97,11 @@ static int choose_published(struct reach *r, struct json_object *containers,
                           strcmp(network, "bridge") ? network : NULL, err);
     }
     return tp_error_set(err, -EHOSTUNREACH,
-                        "the API server %s:%u is on this machine's loopback, "
+                        "the %s %s:%u is on this machine's loopback, "
                         "where no container can reach it, and no container "
                         "publishes that port (an ssh tunnel or a local "
                         "server?); use an address that containers reach",
-                        host, port);
+                        t->what, t->host, t->port);
 }
 
 /* The network whose subnet holds the address, or NULL. */
@@ -139,32 +139,55 @@ static bool leads_outside(struct json_object *networks, const char *name)
 }
 
 int reach_choose(struct reach *r, struct json_object *containers,
-                 struct json_object *networks, const char *host,
-                 unsigned short port, struct tp_error *err)
+                 struct json_object *networks, const struct reach_target *t,
+                 struct tp_error *err)
 {
-    union sockaddr_any addr;
+    const char *address = t->address ? t->address : t->host;
     const char *network = NULL;
+    union sockaddr_any addr;
     int rc;
 
     memset(r, 0, sizeof(*r));
-    if (is_loopback(host)) {
-        rc = choose_published(r, containers, host, port, err);
+    if (is_loopback(address)) {
+        rc = choose_published(r, containers, t, err);
     } else {
-        if (sockaddr_parse(&addr, host, port) == 0)
+        if (sockaddr_parse(&addr, address, t->port) == 0)
             network = network_of(networks, &addr);
-        if (network && !strcmp(network, "bridge"))
-            network = NULL; /* the daemon is there anyway */
-        rc = set_result(r, host, port, network, err);
+        /* The name may be one of this machine's /etc/hosts. */
+        rc = set_result(r, network ? address : t->host, t->port,
+                        /* the daemon is in Docker's default one anyway */
+                        network && strcmp(network, "bridge") ? network : NULL,
+                        err);
     }
     if (rc == 0 && r->network)
         r->sole = leads_outside(networks, r->network);
     return rc;
 }
 
-int reach_find(struct reach *r, struct engine *e, const char *host,
-               unsigned short port, struct tp_error *err)
+/* The first IPv4 address of a name as this machine sees it, or NULL: it may
+ * still be one that the container's DNS knows. Owned. */
+static char *resolve(const char *host)
+{
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    char text[INET_ADDRSTRLEN];
+    struct addrinfo *list = NULL;
+    char *address = NULL;
+
+    if (getaddrinfo(host, NULL, &hints, &list) == 0 && list &&
+        getnameinfo(list->ai_addr, list->ai_addrlen, text, sizeof(text), NULL,
+                    0, NI_NUMERICHOST) == 0)
+        address = strdup(text);
+    if (list)
+        freeaddrinfo(list);
+    return address;
+}
+
+int reach_find(struct reach *r, struct engine *e, const char *what,
+               const char *host, unsigned short port, struct tp_error *err)
 {
     cleanup_json struct json_object *containers = NULL, *networks = NULL;
+    cleanup_free char *address = resolve(host);
+    struct reach_target target = {what, host, address, port};
     int rc;
 
     memset(r, 0, sizeof(*r));
@@ -172,7 +195,7 @@ int reach_find(struct reach *r, struct engine *e, const char *host,
     if (rc == 0)
         rc = engine_network_list(e, &networks, err);
     if (rc == 0)
-        rc = reach_choose(r, containers, networks, host, port, err);
+        rc = reach_choose(r, containers, networks, &target, err);
     return rc;
 }
 

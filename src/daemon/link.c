@@ -283,7 +283,9 @@ struct link *link_create(uv_loop_t *loop, const struct link_config *config,
     l->headers = session_config_headers(config->session, err);
     if (l->headers)
         l->tls = session_config_tls(config->session, err);
-    if (!l->tls) {
+    if (l->tls && l->proxy.tls)
+        l->proxy.tls_ctx = session_config_proxy_tls(config->session, err);
+    if (!l->tls || (l->proxy.tls && !l->proxy.tls_ctx)) {
         link_destroy(l);
         return NULL;
     }
@@ -304,6 +306,7 @@ void link_destroy(struct link *l)
         dial_cancel(l->dial);
     tunnel_destroy(l->tunnel);
     tls_ctx_destroy(l->tls);
+    tls_ctx_destroy(l->proxy.tls_ctx);
     secret_free(l->headers);
     secret_free(l->proxy_authorization);
     free(l->proxy_host);

@@ -259,6 +259,18 @@ char *session_config_headers(const struct session_config *c,
     return NULL;
 }
 
+struct tls_ctx *session_config_proxy_tls(const struct session_config *c,
+                                         struct tp_error *err)
+{
+    struct tls_client_config config = {
+        .ca_pem = json_get_str(c->json, "ca", NULL),
+        .system_too = true,
+        .insecure = json_get_bool(c->json, "insecure", false),
+    };
+
+    return tls_ctx_create_client(&config, err);
+}
+
 struct tls_ctx *session_config_tls(const struct session_config *c,
                                    struct tp_error *err)
 {

@@ -57,6 +57,11 @@ char *session_config_headers(const struct session_config *c,
 struct tls_ctx *session_config_tls(const struct session_config *c,
                                    struct tp_error *err);
 
+/* For an https:// proxy: trusted by the session's CA bundle, as kubectl has it,
+ * or by the system's store; no client certificate. NULL with err filled. */
+struct tls_ctx *session_config_proxy_tls(const struct session_config *c,
+                                         struct tp_error *err);
+
 /* A DNS label, as names of namespaces are (RFC 1123). */
 bool session_label_valid(const char *label);
 

@@ -153,6 +153,26 @@ static int curl_errno(CURLcode code)
     }
 }
 
+/* Why there is no answer. */
+static int no_answer(struct kube_client *c, CURLcode code, struct tp_error *err)
+{
+    long proxy_status = 0;
+
+    curl_easy_getinfo(c->curl, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    /* Some say 401 to wrong ones. */
+    if (proxy_status == 407 || proxy_status == 401)
+        return tp_error_set(err, -EACCES, "the proxy %s (status %ld)",
+                            c->proxy_user
+                                ? "refuses the credentials in its URL"
+                                : "wants credentials: set them in its URL",
+                            proxy_status);
+    if (proxy_status >= 400)
+        return tp_error_set(err, -EIO, "the proxy refuses (status %ld)",
+                            proxy_status);
+    return tp_error_set(err, curl_errno(code), "%s",
+                        c->text[0] ? c->text : curl_easy_strerror(code));
+}
+
 static int perform(struct kube_client *c, struct tp_error *err)
 {
     CURLcode code;
@@ -162,8 +182,7 @@ static int perform(struct kube_client *c, struct tp_error *err)
     buf_consume(&c->body, buf_used(&c->body));
     code = curl_easy_perform(c->curl);
     if (code != CURLE_OK)
-        return tp_error_set(err, curl_errno(code), "%s",
-                            c->text[0] ? c->text : curl_easy_strerror(code));
+        return no_answer(c, code, err);
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
     return (int)status;
 }

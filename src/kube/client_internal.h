@@ -17,6 +17,7 @@ struct kube_client {
     struct curl_slist *connect_to; /* instead of the URL's host */
     struct buf body;
     char text[CURL_ERROR_SIZE];
+    bool proxy_user; /* the proxy's URL holds credentials */
 };
 
 /* Appends a header. 0, -ENOMEM, or -EINVAL for a value with control

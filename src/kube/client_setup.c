@@ -100,6 +100,14 @@ static int add_impersonation(struct kube_client *c,
     return ep->as_extra_json ? add_extras(c, ep->as_extra_json, err) : 0;
 }
 
+static void trim_slashes(char *url)
+{
+    size_t len = url ? strlen(url) : 0;
+
+    while (len > 0 && url[len - 1] == '/')
+        url[--len] = '\0';
+}
+
 /* libcurl verifies the URL's host. To verify another name the URL gets that
  * name, the connection goes to the real host all the same (CONNECT_TO), and
  * the Host header says what it would have said. */
@@ -122,6 +130,7 @@ static int set_server_name(struct kube_client *c,
         goto out;
     free(c->server);
     c->server = strdup(full);
+    trim_slashes(c->server); /* libcurl writes an empty path as "/" */
     c->connect_to = curl_slist_append(NULL, to);
     rc = c->server && c->connect_to ? 0 : -ENOMEM;
 out:
@@ -156,7 +165,13 @@ static void set_tls(struct kube_client *c, const struct kube_endpoint *ep)
         curl_easy_setopt(c->curl, CURLOPT_CAPATH, NULL);
         set_blob(c->curl, CURLOPT_CAINFO_BLOB, ep->ca_pem);
     }
+    /* Go's clients verify a proxy like the server; tp also believes in the
+     * system's store, whose paths stay set. */
+    if (ep->ca_pem)
+        set_blob(c->curl, CURLOPT_PROXY_CAINFO_BLOB, ep->ca_pem);
     if (ep->insecure) {
+        curl_easy_setopt(c->curl, CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(c->curl, CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
         curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYHOST, 0L);
     }
@@ -191,8 +206,10 @@ static void set_transport(struct kube_client *c, const struct kube_endpoint *ep,
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, body_cb);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "tp");
-    if (ep->proxy_url)
+    if (ep->proxy_url) {
         curl_easy_setopt(curl, CURLOPT_PROXY, ep->proxy_url);
+        c->proxy_user = strchr(ep->proxy_url, '@');
+    }
     if (ep->username) {
         curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(curl, CURLOPT_USERNAME, ep->username);
@@ -203,11 +220,8 @@ static void set_transport(struct kube_client *c, const struct kube_endpoint *ep,
 
 static int copy_strings(struct kube_client *c, const struct kube_endpoint *ep)
 {
-    size_t len = strlen(ep->server);
-
-    while (len > 0 && ep->server[len - 1] == '/')
-        len--;
-    c->server = strndup(ep->server, len);
+    c->server = strdup(ep->server);
+    trim_slashes(c->server);
     c->token = ep->token ? strdup(ep->token) : NULL;
     c->token_file = ep->token_file ? strdup(ep->token_file) : NULL;
     if (!c->server || (ep->token && !c->token) ||

@@ -27,6 +27,7 @@ struct tls_ctx;
 /* PEM texts in memory; NULL where not used. Keys never touch a file. */
 struct tls_client_config {
     const char *ca_pem;   /* NULL: the system's trust store */
+    bool system_too;      /* with ca_pem: the system's store as well */
     const char *cert_pem; /* client certificate chain */
     const char *key_pem;  /* its key */
     bool insecure;        /* do not verify the server */

@@ -226,8 +226,11 @@ static int setup_client(SSL_CTX *c, const struct tls_client_config *config,
     rc = use_identity(c, config->cert_pem, config->key_pem, err);
     if (rc < 0 || config->insecure)
         return rc;
-    if (config->ca_pem)
-        return use_cas(c, config->ca_pem, add_ca, err);
+    if (config->ca_pem) {
+        rc = use_cas(c, config->ca_pem, add_ca, err);
+        if (rc < 0 || !config->system_too)
+            return rc;
+    }
     if (SSL_CTX_set_default_verify_paths(c) != 1)
         return tp_error_set(err, -EINVAL, "the system's trust store: %s",
                             tls_text_reason());

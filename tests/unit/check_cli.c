@@ -437,23 +437,27 @@ END_TEST
 START_TEST(the_way_to_the_api_server)
 {
     static const struct {
-        const char *host;
+        const char *host, *address;
         unsigned short port;
         const char *to; /* NULL: refused */
         unsigned short to_port;
         const char *network;
         bool sole;
     } cases[] = {
-        {"127.0.0.1", 9, "172.18.0.2", 6443, "kind", true},
-        {"localhost", 9, "172.18.0.2", 6443, "kind", true},
-        {"::1", 8, "172.17.0.3", 443, NULL, false},
-        {"127.0.0.1", 7, NULL, 0, NULL, false},
-        {"172.18.0.2", 6443, "172.18.0.2", 6443, "kind", true},
-        {"172.19.0.2", 6443, "172.19.0.2", 6443, "closed", false},
-        {"fc00:f853::2", 6443, "fc00:f853::2", 6443, "kind", true},
-        {"172.17.0.5", 6443, "172.17.0.5", 6443, NULL, false},
-        {"203.0.113.1", 443, "203.0.113.1", 443, NULL, false},
-        {"api.corp.test", 443, "api.corp.test", 443, NULL, false},
+        {"127.0.0.1", NULL, 9, "172.18.0.2", 6443, "kind", true},
+        {"localhost", NULL, 9, "172.18.0.2", 6443, "kind", true},
+        {"::1", NULL, 8, "172.17.0.3", 443, NULL, false},
+        {"127.0.0.1", NULL, 7, NULL, 0, NULL, false},
+        {"172.18.0.2", NULL, 6443, "172.18.0.2", 6443, "kind", true},
+        {"172.19.0.2", NULL, 6443, "172.19.0.2", 6443, "closed", false},
+        {"fc00:f853::2", NULL, 6443, "fc00:f853::2", 6443, "kind", true},
+        {"172.17.0.5", NULL, 6443, "172.17.0.5", 6443, NULL, false},
+        {"203.0.113.1", NULL, 443, "203.0.113.1", 443, NULL, false},
+        {"api.corp.test", NULL, 443, "api.corp.test", 443, NULL, false},
+        {"corp.test", "203.0.113.1", 443, "corp.test", 443, NULL, false},
+        {"kind.test", "127.0.0.1", 9, "172.18.0.2", 6443, "kind", true},
+        {"kind.test", "172.18.0.2", 6443, "172.18.0.2", 6443, "kind", true},
+        {"tunnel.test", "127.0.0.1", 7, NULL, 0, NULL, false},
     };
     cleanup_json struct json_object *containers =
         json_tokener_parse(CONTAINERS);
@@ -462,8 +466,9 @@ START_TEST(the_way_to_the_api_server)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct tp_error err = {0};
         struct reach r;
-        int rc = reach_choose(&r, containers, networks, cases[i].host,
-                              cases[i].port, &err);
+        struct reach_target target = {"API server", cases[i].host,
+                                      cases[i].address, cases[i].port};
+        int rc = reach_choose(&r, containers, networks, &target, &err);
 
         ck_assert_int_eq(rc == 0, cases[i].to != NULL);
         ck_assert_pstr_eq(r.host, cases[i].to);
