@@ -99,6 +99,7 @@ struct tcp_capture *tcp_capture_create(uv_loop_t *loop, struct dns *dns,
     }
     tc->loop = loop;
     tc->dns = dns;
+    tc->lost_at = uv_now(loop);
     uv_timer_init(loop, &tc->sweep);
     tc->sweep.data = tc;
     uv_timer_start(&tc->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
@@ -160,6 +161,8 @@ void tcp_capture_set_tunnel(struct tcp_capture *tc, struct tunnel *t)
 {
     struct tcp_conn *next;
 
+    if (tc->tunnel && !t)
+        tc->lost_at = uv_now(tc->loop);
     tc->tunnel = t;
     if (!t)
         return;

@@ -55,6 +55,7 @@ struct tcp_capture {
     uv_loop_t *loop;
     struct dns *dns;
     struct tunnel *tunnel;
+    uint64_t lost_at; /* when there was a link last; uv_now() */
     struct hold_queue *queue;
     const struct capture_set *set;
     union sockaddr_any dns_addr;

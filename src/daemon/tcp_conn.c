@@ -79,12 +79,17 @@ static void conn_refuse(struct tcp_conn *c, int error)
     c->deadline = uv_now(tc->loop) + RETAIN_MS;
 }
 
+/* The grace is counted from the link's end: once it is over, connections are
+ * refused at once. */
 static void conn_wait_for_link(struct tcp_conn *c)
 {
+    const struct tcp_capture *tc = c->tc;
+
     if (c->state == CONN_WAITING)
         return;
     c->state = CONN_WAITING;
-    c->deadline = uv_now(c->tc->loop) + GRACE_MS;
+    c->deadline = tc->tunnel ? uv_now(tc->loop) : tc->lost_at;
+    c->deadline += GRACE_MS;
 }
 
 static void conn_opened_cb(void *arg, int status)

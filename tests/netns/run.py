@@ -546,6 +546,7 @@ def long_loss_of_the_link_is_unreachable(w):
     w.peer.kill()
     h.wait_for(lambda: not w.stats()["link"], what="link down")
     expect_errno(errno.EHOSTUNREACH, IP, seconds=8)
+    expect_errno(errno.EHOSTUNREACH, IP, seconds=2)  # no second grace
     with connect(h.DNS, 53) as s:  # outside names go on
         assert h.read_all(s) == b"dns-tcp"
     w.start_peer()
