@@ -77,18 +77,6 @@ static void poll_cb(uv_poll_t *poll, int status, int events)
     op_report(op, -error);
 }
 
-/* connect(2) without waiting: 0, or a negative errno. What is near (the same
- * node) has often answered before the first call returns; the second one says
- * so, and saves the poll handle. */
-static int try_connect(int fd, const union sockaddr_any *addr)
-{
-    if (connect(fd, &addr->sa, sockaddr_len(addr)) == 0)
-        return 0;
-    if (errno == EINPROGRESS && connect(fd, &addr->sa, sockaddr_len(addr)) == 0)
-        return 0;
-    return -errno;
-}
-
 /* Returns 0 if connected, -EINPROGRESS with the connect under way, or another
  * negative errno. */
 static int op_connect(struct connect_op *op, const union sockaddr_any *addr,
@@ -103,9 +91,10 @@ static int op_connect(struct connect_op *op, const union sockaddr_any *addr,
     if (mark != 0 &&
         setsockopt(op->fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
         return -errno;
-    rc = try_connect(op->fd, addr);
-    if (rc != -EALREADY)
-        return rc;
+    if (connect(op->fd, &addr->sa, sockaddr_len(addr)) == 0)
+        return 0;
+    if (errno != EINPROGRESS)
+        return -errno;
     rc = uv_poll_init(op->timer.loop, &op->poll, op->fd);
     if (rc < 0)
         return rc;

@@ -94,16 +94,30 @@ def cluster():
     return Cluster(RUN / "kubeconfig")
 
 
-@pytest.fixture(scope="session")
-def chart(cluster):
-    """The chart, installed by tp itself as a user would."""
+def image_id():
+    """Another build under the same tag is to replace the pods, too."""
+    version = run([TP, "version", "--format", "json"], check=False).stdout
+    client = json.loads(version)["client"]
+    tag = client["version"] if isinstance(client, dict) else client
+    inspect = ["docker", "image", "inspect", "-f", "{{.Id}}", f"tp-manager:{tag}"]
+    return run(inspect, check=False).stdout.strip().removeprefix("sha256:")[:12] or "none"
+
+
+def install_chart(cluster):
+    """As a user would, by tp itself; puts back whatever a test has changed."""
     cluster.tp(
         "helm", "upgrade", "--install", "--wait", "--timeout", "120s",
         "--set", "link.rate=0", "--set", "link.maxPerUser=0",
         "--set", "clientRbac.subjects[0].kind=Group",
         "--set", "clientRbac.subjects[0].name=developers",
+        "--set-string", f"podAnnotations.image={image_id()}",
         timeout=180,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def chart(cluster):
+    install_chart(cluster)
     return cluster
 
 

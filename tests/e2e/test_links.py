@@ -118,6 +118,21 @@ def test_the_managers_own_addresses(chart, link, ask):
     assert set(got.values()) == {PROHIBITED}, got
 
 
+def test_both_replicas_get_links(chart, anna):
+    """Whatever the API server picks, each replica works."""
+    wait_until("two managers", lambda: len(manager_pods(chart)) == 2, 60)
+    web = cluster_ip(chart, "web")
+    links = [Link(target_of(anna), "--name", fresh_name()) for _ in range(24)]
+    try:
+        assert {link.opening for link in links} == {"open"}
+        assert {link.ask(f"tcp {web}:80") for link in links} == {"200"}
+        used = {pod: m["tp_links"] for pod, m in metrics(chart).items()}
+        assert len(used) == 2 and min(used.values()) > 0, used
+    finally:
+        for link in links:
+            link.close()
+
+
 def test_the_api_servers_cluster_ip_is_reached(link):
     assert link.ask("tcp 10.43.0.1:443") == "200"
 
@@ -373,18 +388,3 @@ def test_rapid_reset_leaves_the_manager_and_other_links_alone(one_manager, anna,
             assert probe.ask(f"tcp {web}:80") == "200"
     wait_until("all its streams are gone",
                lambda: metric(one_manager, "tp_streams") < 100, 20)  # fmt: skip
-
-
-def test_both_replicas_get_links(chart, anna):
-    """Whatever the API server picks, each replica works."""
-    wait_until("two managers", lambda: len(manager_pods(chart)) == 2, 60)
-    web = cluster_ip(chart, "web")
-    links = [Link(target_of(anna), "--name", fresh_name()) for _ in range(24)]
-    try:
-        assert {link.opening for link in links} == {"open"}
-        assert {link.ask(f"tcp {web}:80") for link in links} == {"200"}
-        used = {pod: m["tp_links"] for pod, m in metrics(chart).items()}
-        assert len(used) == 2 and min(used.values()) > 0, used
-    finally:
-        for link in links:
-            link.close()

@@ -17,7 +17,9 @@ from conftest import (
     Cluster,
     run,
     start_joined,
+    wait_until,
 )
+from links import manager_pods
 
 GROUP = "connect.tp.internal"
 NAME = "test-" + "a" * 30
@@ -156,17 +158,19 @@ def test_also_proxy_cannot_widen_the_managers_policy(session, chart, address):
 
 
 def test_the_managers_own_ports_are_not_dialled(session, box, chart):
-    pods = chart.kubectl_json("get", "pods", "-n", MANAGER_NAMESPACE,
-                              "-l", "app.kubernetes.io/name=tp-manager")["items"]
+    """A replica that has just begun is known to the others within a minute."""
+    wait_until("two managers", lambda: len(manager_pods(chart)) == 2, 60)
     service = chart.kubectl_json("get", "service", "-n", MANAGER_NAMESPACE,
                                  "tp-manager")["spec"]["clusterIP"]
     targets = [f"{service}:443"]
-    assert len(pods) == 2
-    for pod in pods:
+    for pod in manager_pods(chart):
         targets += [f"{pod['status']['podIP']}:{p}" for p in (8443, 8080)]
-    for target in targets:
-        done = box.sh(f"curl -ksS --max-time 5 https://{target}/", check=False)
-        assert done.returncode == 7, f"{target}: {done.stdout}{done.stderr}"
+
+    def answers():
+        done = [box.sh(f"curl -ksS --max-time 5 https://{t}/", check=False) for t in targets]
+        return {d.returncode for d in done}
+
+    wait_until("all refused", lambda: answers() == {7}, 75, 1)
 
 
 def test_request_headers_prove_nothing_without_the_front_proxy(chart, apps):
