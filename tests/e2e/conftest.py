@@ -96,10 +96,9 @@ def cluster():
 
 def image_id():
     """Another build under the same tag is to replace the pods, too."""
-    version = run([TP, "version", "--format", "json"], check=False).stdout
-    client = json.loads(version)["client"]
-    tag = client["version"] if isinstance(client, dict) else client
-    inspect = ["docker", "image", "inspect", "-f", "{{.Id}}", f"tp-manager:{tag}"]
+    version = json.loads(run([TP, "version", "--format", "json"], check=False).stdout)
+    image = f"tp-manager:{version['client']}"
+    inspect = ["docker", "image", "inspect", "-f", "{{.Id}}", image]
     return run(inspect, check=False).stdout.strip().removeprefix("sha256:")[:12] or "none"
 
 

@@ -2,7 +2,7 @@
 
 import time
 
-from conftest import DAEMON, MANAGER_NAMESPACE, NODE, run, wait_until
+from conftest import DAEMON, NODE, run, wait_until
 
 
 def fetch(box):
@@ -58,12 +58,6 @@ def test_no_packet_leaves_another_way_while_the_daemon_is_dead(session, box):
         assert "counter packets 0 bytes 0" in counter.stdout
     finally:
         in_daemon_netns("nft", "delete", "table", "inet", "tp_e2e_count")
-
-
-def manager_pods(cluster):
-    pods = cluster.kubectl_json("get", "pods", "-n", MANAGER_NAMESPACE,
-                                "-l", "app.kubernetes.io/name=tp-manager")
-    return [pod["metadata"]["name"] for pod in pods["items"]]
 
 
 def kill_managers():
