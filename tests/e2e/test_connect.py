@@ -156,6 +156,33 @@ def test_interrupted_connect_leaves_nothing(session, other):
     assert left == "" or process.returncode == 0
 
 
+def test_docker_restart_is_told_and_connect_heals(session, other):
+    """The session's secrets went with the memory file, the joined container's
+    network with the old namespace: status and connect name both."""
+    session.tp("connect", "--name", other, "-n", NAMESPACE)
+    box = start_joined(f"{E2E}-restarted", daemon=other)
+    try:
+        run(["docker", "restart", "-t", "5", other])
+        done = session.tp("status", "--name", other, check=False)
+        assert done.returncode == 3
+        assert "was restarted" in done.stdout and "run tp connect" in done.stdout
+        assert f"docker restart {box.name}" in done.stderr
+        status = session.status(other)
+        assert status["state"] == "idle" and status["restarted"] is True
+        assert [(c["name"], c["dead"]) for c in status["containers"]] == [(box.name, True)]
+        done = session.tp("connect", "--name", other, "-n", NAMESPACE)
+        assert done.stdout.startswith("Connected")
+        assert f"docker restart {box.name}" in done.stderr
+        status = session.status(other)
+        assert status["state"] == "connected" and "restarted" not in status
+        assert box.sh("curl -sS --max-time 5 http://web/", check=False).returncode != 0
+        run(["docker", "restart", "-t", "1", box.name])
+        assert "web-" in box.out("curl -sS --max-time 10 http://web/")
+        assert session.tp("status", "--name", other).stderr == ""
+    finally:
+        run(["docker", "rm", "-f", box.name], check=False)
+
+
 def test_names_outside_the_cluster_are_dockers(session, other):
     """As with compose: a container of the daemon's own Docker network, by the
     name that Docker's resolver knows, beside the cluster's names."""
