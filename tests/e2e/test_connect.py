@@ -156,6 +156,40 @@ def test_interrupted_connect_leaves_nothing(session, other):
     assert left == "" or process.returncode == 0
 
 
+@pytest.mark.parametrize("moment", ["create", "start"])
+def test_a_connect_that_was_killed_is_taken_over(session, other, moment):
+    """kill -9 leaves a container that was made, and perhaps started, without a
+    session: status says so, the next connect needs no advice, quit removes it."""
+    events = subprocess.Popen(
+        ["docker", "events", "--filter", f"container={other}", "--filter",
+         f"event={moment}", "--format", "{{.Action}}"],
+        stdout=subprocess.PIPE, text=True)  # fmt: skip
+    time.sleep(0.5)  # until it listens
+    killed = subprocess.Popen(
+        [str(TOP / "tp"), "connect", "--name", other, "-n", NAMESPACE],
+        env=session.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    events.stdout.readline()
+    killed.kill()
+    assert killed.wait(20) == -9
+    events.terminate()
+    events.wait(10)
+    if moment == "start":
+        status = session.status(other)
+        assert status["state"] == "idle" and status["code"] == "no-session"
+        assert "tp connect" in status["error"]
+    done = session.tp("connect", "--name", other, "-n", NAMESPACE)
+    assert done.stdout.startswith("Connected"), done.stdout
+    assert done.stderr == ""
+    box = start_joined(f"{E2E}-taken-over", daemon=other)
+    try:
+        assert "web-" in box.out("curl -sS --max-time 10 http://web/")
+    finally:
+        run(["docker", "rm", "-f", box.name], check=False)
+    session.tp("quit", "--name", other)
+    assert run(["docker", "ps", "-aq", "--filter", f"name=^{other}$"]).stdout == ""
+
+
 def test_docker_restart_is_told_and_connect_heals(session, other):
     """The session's secrets went with the memory file, the joined container's
     network with the old namespace: status and connect name both."""
