@@ -207,20 +207,20 @@ static int catch_signals(struct connect *c, struct tp_error *err)
     return 0;
 }
 
-static int replace_leftover(struct connect *c, struct tp_error *err)
+/* Who joined a former life of the container does not come back by itself. */
+static void warn_dead(struct connect *c)
 {
     cleanup_json struct json_object *joined = NULL;
 
+    if (daemon_list_joined(c->engine, &c->daemon, false, &joined, NULL) == 0)
+        daemon_warn_dead(c->cli, joined);
+}
+
+static int replace_leftover(struct connect *c, struct tp_error *err)
+{
     if (c->daemon.state != DAEMON_STOPPED)
         return 0;
-    if (daemon_list_joined(c->engine, &c->daemon, false, &joined, NULL) == 0) {
-        for (size_t i = 0; i < json_array_len(joined); i++)
-            cli_warn(
-                c->cli,
-                "the container '%s' sits in the network of the stopped "
-                "one; remove it and run it anew",
-                json_get_str(json_object_array_get_idx(joined, i), "name", ""));
-    }
+    warn_dead(c);
     return engine_container_remove(c->engine, c->daemon.id, err);
 }
 
@@ -266,6 +266,8 @@ static int use_container(struct connect *c, struct tp_error *err)
                                         "network"};
 
     c->container = strdup(c->daemon.id);
+    if (c->daemon.restarted)
+        warn_dead(c);
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         if (cli_has(c->cli, flags[i]))
             cli_warn(c->cli,

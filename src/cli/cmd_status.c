@@ -93,16 +93,12 @@ static void print_joined(struct cli *cli, struct json_object *joined)
 {
     for (size_t i = 0; i < json_array_len(joined); i++) {
         struct json_object *item = json_object_array_get_idx(joined, i);
-        const char *name = json_get_str(item, "name", "");
 
         if (!json_get_bool(item, "dead", false))
-            cli_print(cli, "  %-12s%s\n", "container", name);
-        else
-            cli_warn(cli,
-                     "the container '%s' has lost its network (the one that it "
-                     "joined is gone); remove it and run it anew",
-                     name);
+            cli_print(cli, "  %-12s%s\n", "container",
+                      json_get_str(item, "name", ""));
     }
+    daemon_warn_dead(cli, joined);
 }
 
 static void print_head(struct cli *cli, struct json_object *status)
@@ -150,6 +146,26 @@ static void print_status(struct cli *cli, struct json_object *status)
     print_joined(cli, json_get_array(status, "containers"));
 }
 
+/* A daemon without a session knows no reason: Docker does. */
+static void explain_idle(struct json_object *status, const struct daemon *d)
+{
+    bool named = strcmp(d->name, DAEMON_NAME) != 0;
+    char text[200];
+
+    if (strcmp(json_get_str(status, "state", ""), "idle") != 0)
+        return;
+    snprintf(text, sizeof(text), "%s: run tp connect%s%s%s",
+             d->restarted
+                 ? "the container was restarted, and its session went with it"
+                 : "the container runs without a session",
+             named ? " --name " : "", named ? d->name : "",
+             d->restarted ? " again" : "");
+    json_object_object_add(status, "restarted",
+                           json_object_new_boolean(d->restarted));
+    json_put_str(status, "error", text);
+    json_put_str(status, "code", d->restarted ? "restarted" : "no-session");
+}
+
 /* The status object of one daemon, with `containers`. Owned. */
 static int collect(struct engine *e, const char *name, struct json_object **out,
                    struct tp_error *err)
@@ -162,6 +178,8 @@ static int collect(struct engine *e, const char *name, struct json_object **out,
     *out = NULL;
     if (rc == 0 && d.state == DAEMON_RUNNING) {
         rc = daemon_ask(e, d.id, request, ASK_MS, out, NULL, err);
+        if (rc == 0)
+            explain_idle(*out, &d);
     } else if (rc == 0) {
         *out = json_object_new_object();
         json_put_str(*out, "state",

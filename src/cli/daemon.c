@@ -30,6 +30,12 @@ static struct json_object *label_of(struct json_object *labels,
     return value;
 }
 
+/* Docker's time of what has not happened is that of year 1. */
+static bool has_ended(const char *finished_at)
+{
+    return *finished_at && strncmp(finished_at, "0001-", 5) != 0;
+}
+
 int daemon_find(struct daemon *d, struct engine *e, const char *name,
                 struct tp_error *err)
 {
@@ -56,6 +62,8 @@ int daemon_find(struct daemon *d, struct engine *e, const char *name,
     else
         d->state = json_get_bool(info, "State.Running", false) ? DAEMON_RUNNING
                                                                : DAEMON_STOPPED;
+    d->restarted = d->state == DAEMON_RUNNING &&
+                   has_ended(json_get_str(info, "State.FinishedAt", ""));
     d->unstarted = d->state == DAEMON_STOPPED &&
                    !strcmp(json_get_str(info, "State.Status", ""), "created");
     return 0;
@@ -225,95 +233,4 @@ int daemon_ask(struct engine *e, const char *container,
     json_object_put(*out);
     *out = NULL;
     return -EPROTO;
-}
-
-/* The container's name without the slash. */
-static const char *list_name(struct json_object *item)
-{
-    struct json_object *names = json_get_array(item, "Names");
-    const char *name =
-        json_array_len(names)
-            ? json_object_get_string(json_object_array_get_idx(names, 0))
-            : "";
-
-    return *name == '/' ? name + 1 : name;
-}
-
-static bool list_has_id(struct json_object *list, const char *id)
-{
-    for (size_t i = 0; i < json_array_len(list); i++) {
-        if (!strcmp(json_get_str(json_object_array_get_idx(list, i), "Id", ""),
-                    id))
-            return true;
-    }
-    return false;
-}
-
-/* True if the container started before the daemon's did: then it sits in the
- * network namespace of a former life. RFC 3339 in UTC sorts as text. */
-static bool started_before(struct engine *e, const char *id,
-                           const struct daemon *d)
-{
-    cleanup_json struct json_object *info = NULL;
-
-    if (engine_container_inspect(e, id, &info, NULL) < 0)
-        return false;
-    return d->started_at &&
-           strcmp(json_get_str(info, "State.StartedAt", ""), d->started_at) < 0;
-}
-
-static void add_joined(struct json_object *out, struct json_object *item,
-                       bool dead)
-{
-    struct json_object *entry = json_object_new_object();
-
-    json_put_str(entry, "name", list_name(item));
-    json_put_str(entry, "id", json_get_str(item, "Id", ""));
-    json_object_object_add(entry, "dead", json_object_new_boolean(dead));
-    json_object_array_add(out, entry);
-}
-
-int daemon_list_joined(struct engine *e, const struct daemon *d, bool lost,
-                       struct json_object **out, struct tp_error *err)
-{
-    cleanup_json struct json_object *list = NULL;
-    int rc = engine_container_list(e, NULL, true, &list, err);
-
-    *out = NULL;
-    if (rc < 0)
-        return rc;
-    *out = json_object_new_array();
-    for (size_t i = 0; i < json_array_len(list); i++) {
-        struct json_object *item = json_object_array_get_idx(list, i);
-        const char *mode = json_get_str(item, "HostConfig.NetworkMode", "");
-
-        if (strcmp(json_get_str(item, "State", ""), "running") != 0 ||
-            strncmp(mode, "container:", 10) != 0)
-            continue;
-        if (d->id && (!strcmp(mode + 10, d->id) || !strcmp(mode + 10, d->name)))
-            add_joined(*out, item,
-                       d->state != DAEMON_RUNNING ||
-                           started_before(e, json_get_str(item, "Id", ""), d));
-        else if (lost && strlen(mode + 10) == 64 &&
-                 !list_has_id(list, mode + 10))
-            add_joined(*out, item, true);
-    }
-    return 0;
-}
-
-int daemon_list_names(struct engine *e, struct json_object **out,
-                      struct tp_error *err)
-{
-    cleanup_json struct json_object *list = NULL;
-    int rc = engine_container_list(e, "{\"label\":[\"" DAEMON_LABEL "\"]}",
-                                   true, &list, err);
-
-    *out = NULL;
-    if (rc < 0)
-        return rc;
-    *out = json_object_new_array();
-    for (size_t i = 0; i < json_array_len(list); i++)
-        json_object_array_add(*out, json_object_new_string(list_name(
-                                        json_object_array_get_idx(list, i))));
-    return 0;
 }

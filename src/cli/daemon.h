@@ -14,6 +14,7 @@
 #define DAEMON_LABEL         "internal.tp.daemon"
 #define DAEMON_LABEL_VERSION "internal.tp.version"
 
+struct cli;
 struct json_object;
 
 enum daemon_state {
@@ -26,6 +27,8 @@ enum daemon_state {
 struct daemon {
     enum daemon_state state;
     bool unstarted; /* STOPPED, because it was never started */
+    bool restarted; /* RUNNING, and not for the first time: what the program in
+                     * it knew is gone */
     char *name, *id;
     char *version;    /* label, "" if it has none */
     char *started_at; /* RFC 3339 */
@@ -62,12 +65,18 @@ int daemon_ask(struct engine *e, const char *container,
 /* {"op": op}. Owned. */
 struct json_object *daemon_request(const char *op);
 
+/* daemon_list.c */
+
 /* Containers in the daemon's network namespace. Owned array of {"name",
  * "id", "dead": bool}; dead: its namespace is gone (the daemon's container was
- * restarted or replaced after it started). With `lost` also running containers
- * that joined a container that is no more. */
+ * restarted or replaced after it started), then also {"rejoins": bool}: it is
+ * enough to restart it. With `lost` also running containers that joined a
+ * container that is no more. */
 int daemon_list_joined(struct engine *e, const struct daemon *d, bool lost,
                        struct json_object **out, struct tp_error *err);
+
+/* A warning for each dead one, with what to do. */
+void daemon_warn_dead(const struct cli *cli, struct json_object *joined);
 
 /* All containers with our label: owned array of names. */
 int daemon_list_names(struct engine *e, struct json_object **out,

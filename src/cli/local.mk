@@ -13,7 +13,7 @@ libtp_cli_a_SOURCES = \
 	src/cli/commands.c src/cli/commands.h \
 	src/cli/common_options.c src/cli/common_options.h \
 	src/cli/container.c src/cli/container.h \
-	src/cli/daemon.c src/cli/daemon.h \
+	src/cli/daemon.c src/cli/daemon.h src/cli/daemon_list.c \
 	src/cli/help.c \
 	src/cli/helper.c src/cli/helper.h \
 	src/cli/image.c src/cli/image.h \

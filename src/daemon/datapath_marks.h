@@ -26,8 +26,11 @@
 #define DATAPATH_MARK_HOST     0x74700004u /* ICMP host unreachable */
 #define DATAPATH_MARK_NET      0x74700005u /* ICMP net unreachable */
 #define DATAPATH_MARK_PROHIBIT 0x74700006u /* ICMP admin prohibited */
-/* 0x7471PPPP: an answer by UDP whose source port is still to become PPPP. */
-#define DATAPATH_MARK_SPORT 0x74710000u
+/* 0x7471PPPP: by UDP from tp-daemon, the source port is still to become PPPP:
+ * an answer, or, if it is not for this namespace, to be refused as if its port
+ * had no listener. */
+#define DATAPATH_MARK_SPORT      0x74710000u
+#define DATAPATH_MARK_SPORT_MASK 0xffff0000u
 
 #define DATAPATH_ROUTE_TABLE   29808 /* 0x7470 */
 #define DATAPATH_RULE_PRIORITY 29808

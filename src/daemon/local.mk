@@ -34,7 +34,7 @@ tp_daemon_SOURCES = src/daemon/main.c src/daemon/daemon.c src/daemon/daemon.h
 tp_daemon_LDADD = $(DAEMON_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_control check_dns check_session
+check_PROGRAMS += check_control check_dns check_link check_session
 check_control_SOURCES = tests/unit/check_control.c
 check_control_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_control_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
@@ -42,6 +42,10 @@ check_dns_SOURCES = tests/unit/check_dns.c \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
 check_dns_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_dns_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+check_link_SOURCES = tests/unit/check_link.c \
+	tests/unit/check_net.h tests/unit/check_net_support.c
+check_link_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_link_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 check_session_SOURCES = tests/unit/check_session.c
 check_session_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_session_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)

@@ -20,8 +20,9 @@
  *                        first SYN
  *   output, mangle + 5   table tp-hold: HOLD goes to the queue; the daemon's
  *                        verdict sets CAPTURE or a refusal's mark
- *   output, filter       chain verdict: refusals, and whatever is for a
- *                        captured address without one of tp's marks
+ *   output, filter       chain verdict: refusals (of UDP, too: see refuse()
+ *                        in udp_capture.c), and whatever is for a captured
+ *                        address without one of tp's marks
  *   postrouting          chain leave: tp's marks never leave but by lo, were
  *                        even the ip rule taken away
  *   prerouting (lo)      chain deliver: to the listeners
@@ -153,8 +154,10 @@ static void put_out(FILE *f, const struct nft_config *c)
 {
     fprintf(f,
             "chain out { type route hook output priority -150;\n"
-            "meta mark 0x%08x accept\n",
-            DATAPATH_BYPASS_MARK);
+            "meta mark 0x%08x accept\n"
+            "meta mark and 0x%08x == 0x%08x accept\n",
+            DATAPATH_BYPASS_MARK, DATAPATH_MARK_SPORT_MASK,
+            DATAPATH_MARK_SPORT);
     put_captured(f, "goto capture");
     fputs("}\nchain capture {\n"
           "fib daddr type != unicast accept\n",
@@ -207,9 +210,12 @@ static void put_verdict(FILE *f)
             "meta mark 0x%08x meta l4proto tcp reject with tcp reset\n"
             "meta mark 0x%08x reject with icmpx host-unreachable\n"
             "meta mark 0x%08x reject with icmpx no-route\n"
-            "meta mark 0x%08x reject with icmpx admin-prohibited\n",
+            "meta mark 0x%08x reject with icmpx admin-prohibited\n"
+            "meta mark and 0x%08x == 0x%08x fib daddr type unicast "
+            "reject with icmpx port-unreachable\n",
             DATAPATH_BYPASS_MARK, DATAPATH_MARK_CAPTURE, DATAPATH_MARK_RESET,
-            DATAPATH_MARK_HOST, DATAPATH_MARK_NET, DATAPATH_MARK_PROHIBIT);
+            DATAPATH_MARK_HOST, DATAPATH_MARK_NET, DATAPATH_MARK_PROHIBIT,
+            DATAPATH_MARK_SPORT_MASK, DATAPATH_MARK_SPORT);
     put_captured(f, "goto closed");
     fprintf(f,
             "}\nchain closed {\n%s}\n"

@@ -77,7 +77,8 @@ static struct nftnl_expr *add_bitwise(struct nftnl_rule *rule, uint32_t op)
 /* meta mark & 0xffff0000 == DATAPATH_MARK_SPORT, meta l4proto udp */
 static int add_sport_match(struct nftnl_rule *rule)
 {
-    const uint32_t mark = DATAPATH_MARK_SPORT, mask = 0xffff0000u, zero = 0;
+    const uint32_t mark = DATAPATH_MARK_SPORT, mask = DATAPATH_MARK_SPORT_MASK,
+                   zero = 0;
     const uint8_t proto = IPPROTO_UDP;
     struct nftnl_expr *e;
 

@@ -76,17 +76,26 @@ static void maybe_free(struct udp_capture *uc)
 /* --- answers ------------------------------------------------------------ */
 
 static void answer(struct udp_capture *uc, const void *data, size_t len,
-                   const union sockaddr_any *dst, const union sockaddr_any *app)
+                   const union sockaddr_any *from, const union sockaddr_any *to)
 {
     const struct receiver *r =
-        dst->sa.sa_family == AF_INET6 ? &uc->v6 : &uc->v4;
-    int rc = transparent_send_as(r->fd, data, len, dst, app);
+        from->sa.sa_family == AF_INET6 ? &uc->v6 : &uc->v4;
+    int rc = transparent_send_as(r->fd, data, len, from, to);
 
-    if (rc)
+    if (rc && rc != -EPERM) /* what is rejected on purpose, see refuse() */
         log_debug("UDP answer: errno %d", -rc);
 }
 
 /* --- flows -------------------------------------------------------------- */
+
+/* What the far host's ICMP port unreachable would do to the program, which a
+ * process without NET_RAW cannot send: an empty datagram in the program's name
+ * to the far address, of which chain verdict makes that ICMP. It never leaves.
+ */
+static void refuse(const struct flow *f)
+{
+    answer(f->uc, NULL, 0, &f->app, &f->dst);
+}
 
 /* tunnel end is gone already. */
 static void flow_free(struct flow *f)
@@ -126,7 +135,8 @@ static void flow_closed_cb(void *arg, int status)
 {
     struct flow *f = arg;
 
-    (void)status;
+    if (status == -ECONNREFUSED)
+        refuse(f);
     f->tunnel = NULL;
     flow_free(f);
 }

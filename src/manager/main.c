@@ -36,7 +36,10 @@ static void prepare_process(void)
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     mallopt(M_ARENA_MAX, 2);
-    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+    /* A TLS stream's read buffer (131 KiB) comes and goes with each read: it
+     * must stay below both, or each read costs an mmap() and an munmap(). */
+    mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 512 * 1024);
     signal(SIGPIPE, SIG_IGN);
 }
 

@@ -17,11 +17,16 @@ libtp_tunnel_a_SOURCES = \
 TUNNEL_LIBS = libtp-tunnel.a $(NET_LIBS) $(NGHTTP2_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_tunnel check_tunnel_relay check_tunnel_udp
+check_PROGRAMS += check_tunnel check_tunnel_flood check_tunnel_relay \
+	check_tunnel_udp
 check_tunnel_SOURCES = tests/unit/check_tunnel.c \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
 check_tunnel_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_tunnel_LDADD = $(TUNNEL_LIBS) $(CHECK_LIBS)
+check_tunnel_flood_SOURCES = tests/unit/check_tunnel_flood.c \
+	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
+check_tunnel_flood_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_tunnel_flood_LDADD = $(TUNNEL_LIBS) $(CHECK_LIBS)
 check_tunnel_relay_SOURCES = tests/unit/check_tunnel_relay.c \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
 check_tunnel_relay_CFLAGS = $(CHECK_CFLAGS_ALL)

@@ -2,7 +2,9 @@
  * session.c - nghttp2's settings, limits and callbacks
  *
  * Limits on what a peer can make us do, besides windows (window.c):
- *   header list            16 KiB, then the stream is refused (head.c)
+ *   header list            16 KiB, then the stream is refused (head.c); 64
+ *                          KiB, then the link ends: HPACK makes 4 KiB of a
+ *                          byte, and nghttp2 checks each one
  *   CONTINUATION frames    8 (nghttp2's default where it has the limit)
  *   SETTINGS and PING      1000 answers waiting (nghttp2), 16384 frames
  *                          waiting in all stop the reading (link_io.c)
@@ -38,6 +40,7 @@ static int begin_headers_cb(nghttp2_session *h2, const nghttp2_frame *frame,
     struct tunnel *t = arg;
     struct tunnel_stream *s;
 
+    t->list_size = 0;
     if (frame->hd.type != NGHTTP2_HEADERS ||
         frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return verdict(t);
@@ -54,11 +57,15 @@ static int header_cb(nghttp2_session *h2, const nghttp2_frame *frame,
                      size_t value_len, uint8_t flags, void *arg)
 {
     struct tunnel_stream *s = find(h2, frame->hd.stream_id);
+    struct tunnel *t = arg;
 
     (void)flags;
-    if (s && head_add(s, name, name_len, value, value_len) != 0)
+    t->list_size += name_len + value_len + 32;
+    if (t->list_size > TUNNEL_LIST_MAX)
+        tunnel_end(t, -EPROTO, "a header list is too large");
+    else if (s && head_add(s, name, name_len, value, value_len) != 0)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    return verdict(arg);
+    return verdict(t);
 }
 
 static int data_cb(nghttp2_session *h2, uint8_t flags, int32_t id,

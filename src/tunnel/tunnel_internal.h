@@ -39,6 +39,7 @@ enum {
     TUNNEL_STREAMS = 4096,
     TUNNEL_PING_MS = 20000,
     TUNNEL_HEAD_MAX = 16384,   /* header list, RFC 9113 6.5.2 counting */
+    TUNNEL_LIST_MAX = 65536,   /* of any header list, else the link ends */
     TUNNEL_BODY_MAX = 1 << 20, /* control request or answer */
     TUNNEL_REQUEST_MS = 30000,
 };
@@ -128,6 +129,9 @@ struct tunnel {
     size_t granted; /* beyond the first windows, of all streams */
     size_t unread;  /* bytes in all streams' `in` */
     uint32_t base;  /* first window (SETTINGS) that was announced last */
+
+    /* session.c */
+    size_t list_size; /* of the header list that is coming in */
 
     /* tunnel.c */
     uv_timer_t timer;

@@ -16,6 +16,8 @@
  *   request METHOD PATH    status and body
  *   header NAME VALUE      goes with the next request or dial; "ok"
  *   reset N HOST:PORT      opens and resets N streams; "ok N" or "ended WHY"
+ *   flood N SIZE           a header block of N CONTINUATION frames without end;
+ *                          "alive" or "ended WHY"
  *   idle SECONDS           "alive", or "ended WHY" as soon as it has
  * "none" for an answer that did not come. While it waits for a line the link
  * is served. Ends at the end of its input.
@@ -325,6 +327,52 @@ static void do_idle(struct probe *p, unsigned seconds)
         printf("alive\n");
 }
 
+static void send_frame(struct probe *p, unsigned type, uint8_t *frame,
+                       size_t len)
+{
+    const uint8_t head[9] = {(uint8_t)(len >> 16),
+                             (uint8_t)(len >> 8),
+                             (uint8_t)len,
+                             (uint8_t)type,
+                             0,
+                             0x3f, /* a stream far above those in use */
+                             0xff,
+                             0xff,
+                             0xff};
+
+    memcpy(frame, head, sizeof(head));
+    len += sizeof(head);
+    while (len > 0 && !h2_end(p->h2)) {
+        size_t n = h2_send_raw(p->h2, frame, len);
+
+        frame += n;
+        len -= n;
+        uv_run(&p->loop, UV_RUN_NOWAIT);
+    }
+}
+
+/* Literal fields "x" with an empty value (RFC 7541 6.2.2), after a head. */
+static void do_flood(struct probe *p, unsigned count, size_t size)
+{
+    static const uint8_t request[] = {0x82, 0x86, 0x84, 0x01, 0x02, 't', 'p'};
+    static const uint8_t field[] = {0x00, 0x01, 'x', 0x00};
+    static uint8_t frame[9 + 65536];
+    const bool never = false;
+
+    size = (size < 65536 ? size : 65536) / sizeof(field) * sizeof(field);
+    memcpy(frame + 9, request, sizeof(request));
+    send_frame(p, NGHTTP2_HEADERS, frame, sizeof(request));
+    for (size_t at = 0; at < size; at += sizeof(field))
+        memcpy(frame + 9 + at, field, sizeof(field));
+    while (count-- > 0 && !h2_end(p->h2))
+        send_frame(p, NGHTTP2_CONTINUATION, frame, size);
+    run_until(p, &never, 500);
+    if (h2_end(p->h2))
+        printf("ended %s\n", h2_end(p->h2));
+    else
+        printf("alive\n");
+}
+
 static void do_line(struct probe *p, char *line)
 {
     char *save = NULL, *command = strtok_r(line, " ", &save);
@@ -345,6 +393,8 @@ static void do_line(struct probe *p, char *line)
         do_request(p, a, b, rest);
     } else if (!strcmp(command, "reset")) {
         do_reset(p, (unsigned)atoi(a), b);
+    } else if (!strcmp(command, "flood")) {
+        do_flood(p, (unsigned)atoi(a), (size_t)atoi(b));
     } else if (!strcmp(command, "header")) {
         snprintf(p->next_name, sizeof(p->next_name), "%s", a);
         snprintf(p->next_value, sizeof(p->next_value), "%s", b);

@@ -245,3 +245,15 @@ const char *h2_end(const struct h2 *h)
 {
     return h->ended ? h->end : NULL;
 }
+
+size_t h2_send_raw(struct h2 *h, const void *data, size_t len)
+{
+    ssize_t n;
+
+    if (h->ended || !write_pending(h))
+        return 0;
+    n = stream_write(h->stream, data, len);
+    if (n < 0 && n != -EAGAIN)
+        end(h, strerror((int)-n));
+    return n < 0 ? 0 : (size_t)n;
+}

@@ -42,6 +42,10 @@ int h2_open(struct h2 *h, struct h2_exchange *x, const nghttp2_nv *nv,
 void h2_forget(struct h2 *h, struct h2_exchange *x, uint32_t code);
 void h2_exchange_release(struct h2_exchange *x);
 
+/* Bytes that are nghttp2's no longer: what follows on the link is the caller's
+ * to make. Returns how many were taken. */
+size_t h2_send_raw(struct h2 *h, const void *data, size_t len);
+
 /* NULL, or why the link has ended. */
 const char *h2_end(const struct h2 *h);
 

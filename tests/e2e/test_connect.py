@@ -156,6 +156,67 @@ def test_interrupted_connect_leaves_nothing(session, other):
     assert left == "" or process.returncode == 0
 
 
+@pytest.mark.parametrize("moment", ["create", "start"])
+def test_a_connect_that_was_killed_is_taken_over(session, other, moment):
+    """kill -9 leaves a container that was made, and perhaps started, without a
+    session: status says so, the next connect needs no advice, quit removes it."""
+    events = subprocess.Popen(
+        ["docker", "events", "--filter", f"container={other}", "--filter",
+         f"event={moment}", "--format", "{{.Action}}"],
+        stdout=subprocess.PIPE, text=True)  # fmt: skip
+    time.sleep(0.5)  # until it listens
+    killed = subprocess.Popen(
+        [str(TOP / "tp"), "connect", "--name", other, "-n", NAMESPACE],
+        env=session.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    events.stdout.readline()
+    killed.kill()
+    assert killed.wait(20) == -9
+    events.terminate()
+    events.wait(10)
+    if moment == "start":
+        status = session.status(other)
+        assert status["state"] == "idle" and status["code"] == "no-session"
+        assert "tp connect" in status["error"]
+    done = session.tp("connect", "--name", other, "-n", NAMESPACE)
+    assert done.stdout.startswith("Connected"), done.stdout
+    assert done.stderr == ""
+    box = start_joined(f"{E2E}-taken-over", daemon=other)
+    try:
+        assert "web-" in box.out("curl -sS --max-time 10 http://web/")
+    finally:
+        run(["docker", "rm", "-f", box.name], check=False)
+    session.tp("quit", "--name", other)
+    assert run(["docker", "ps", "-aq", "--filter", f"name=^{other}$"]).stdout == ""
+
+
+def test_docker_restart_is_told_and_connect_heals(session, other):
+    """The session's secrets went with the memory file, the joined container's
+    network with the old namespace: status and connect name both."""
+    session.tp("connect", "--name", other, "-n", NAMESPACE)
+    box = start_joined(f"{E2E}-restarted", daemon=other)
+    try:
+        run(["docker", "restart", "-t", "5", other])
+        done = session.tp("status", "--name", other, check=False)
+        assert done.returncode == 3
+        assert "was restarted" in done.stdout and "run tp connect" in done.stdout
+        assert f"docker restart {box.name}" in done.stderr
+        status = session.status(other)
+        assert status["state"] == "idle" and status["restarted"] is True
+        assert [(c["name"], c["dead"]) for c in status["containers"]] == [(box.name, True)]
+        done = session.tp("connect", "--name", other, "-n", NAMESPACE)
+        assert done.stdout.startswith("Connected")
+        assert f"docker restart {box.name}" in done.stderr
+        status = session.status(other)
+        assert status["state"] == "connected" and "restarted" not in status
+        assert box.sh("curl -sS --max-time 5 http://web/", check=False).returncode != 0
+        run(["docker", "restart", "-t", "1", box.name])
+        assert "web-" in box.out("curl -sS --max-time 10 http://web/")
+        assert session.tp("status", "--name", other).stderr == ""
+    finally:
+        run(["docker", "rm", "-f", box.name], check=False)
+
+
 def test_names_outside_the_cluster_are_dockers(session, other):
     """As with compose: a container of the daemon's own Docker network, by the
     name that Docker's resolver knows, beside the cluster's names."""

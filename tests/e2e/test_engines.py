@@ -7,10 +7,10 @@ import os
 
 import pytest
 
-from conftest import NAMESPACE, TOOLS, Cluster, run, wait_until
+from conftest import E2E, NAMESPACE, TOOLS, Cluster, run, wait_until
 
-NAME = f"{NAMESPACE}-en"
-FRONT = f"{NAMESPACE}-front"
+NAME = f"{E2E}-en"
+FRONT = f"{E2E}-front"
 
 
 def openssl(directory, *args):

@@ -11,10 +11,10 @@ import subprocess
 
 import pytest
 
-from conftest import NAMESPACE, RUN, TOOLS, TOP, Cluster, run, wait_until
+from conftest import E2E, NAMESPACE, RUN, TOOLS, TOP, Cluster, run, wait_until
 
-NAME = f"{NAMESPACE}-kc"
-PROXY = f"{NAMESPACE}-proxy"
+NAME = f"{E2E}-kc"
+PROXY = f"{E2E}-proxy"
 NODE = os.environ.get("TP_CLUSTER_NAME", "tp-cluster") + "-node1"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:kc"
 

@@ -388,3 +388,17 @@ def test_rapid_reset_leaves_the_manager_and_other_links_alone(one_manager, anna,
             assert probe.ask(f"tcp {web}:80") == "200"
     wait_until("all its streams are gone",
                lambda: metric(one_manager, "tp_streams") < 100, 20)  # fmt: skip
+
+
+@pytest.mark.parametrize("count,size", [(100000, 0), (1000, 16), (1000, 65536)])
+def test_a_flood_of_continuations_ends_its_link_only(one_manager, anna, count, size):
+    """CVE-2024-28182: a header block that never ends."""
+    web = cluster_ip(one_manager, "web")
+    with Link(target_of(anna), "--name", fresh_name()) as probe, Link(
+        target_of(user("dev-bob", "developers")), "--name", fresh_name()
+    ) as other:
+        assert probe.ask(f"tcp {web}:80") == "200"
+        assert probe.ask(f"flood {count} {size}").startswith("ended")
+        assert other.ask(f"tcp {web}:80") == "200"
+    with Link(target_of(anna), "--name", fresh_name()) as probe:
+        assert probe.ask("flood 4 16") == "alive"  # and not for its mere form

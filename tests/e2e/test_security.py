@@ -180,11 +180,20 @@ def test_request_headers_prove_nothing_without_the_front_proxy(chart, apps):
         "-H 'X-Remote-User: admin' -H 'X-Remote-Group: system:masters' "
         f"https://tp-manager.{MANAGER_NAMESPACE}.svc/apis/{GROUP}/v1"
     )
-    out = chart.kubectl(
-        "run", "tp-e2e-forger", "-n", NAMESPACE, "--rm", "-i", "--restart=Never",
-        "--image=tp-test/tools:latest", "--image-pull-policy=Never",
-        "--quiet", "--", "bash", "-c", script, timeout=60,
-    ).stdout  # fmt: skip
+    # By its log: what `kubectl run -i` prints is lost if the pod ends first.
+    try:
+        chart.kubectl(
+            "run", "tp-e2e-forger", "-n", NAMESPACE, "--restart=Never",
+            "--image=tp-test/tools:latest", "--image-pull-policy=Never",
+            "--", "bash", "-c", script,
+        )  # fmt: skip
+        chart.kubectl(
+            "wait", "pod/tp-e2e-forger", "-n", NAMESPACE, "--timeout=60s",
+            "--for=jsonpath={.status.phase}=Succeeded", timeout=90,
+        )  # fmt: skip
+        out = chart.kubectl("logs", "tp-e2e-forger", "-n", NAMESPACE).stdout
+    finally:
+        chart.kubectl("delete", "pod", "tp-e2e-forger", "-n", NAMESPACE, "--wait=false", check=False)
     assert out.strip().startswith("401"), out
 
 

@@ -1,6 +1,11 @@
 """UDP from an unmodified container."""
 
+import time
+
 import pytest
+
+from conftest import NAMESPACE
+from test_tcp import pod_ip
 
 PORT = 9001
 
@@ -63,3 +68,37 @@ print(s.recvfrom(100)[0].decode())
 
 def test_statically_linked_program(box):
     assert "hello" in box.out(f"static-get udp://web:{PORT} hello")
+
+
+@pytest.mark.parametrize("to", ["pod", "service"])
+def test_a_port_without_a_listener_is_refused(session, box, to):
+    """By the pod's own kernel, or by kube-proxy where nothing is behind."""
+    if to == "pod":
+        address = pod_ip(session)
+    else:
+        session.apply(NO_ENDPOINTS)
+        service = session.kubectl_json("get", "service", "-n", NAMESPACE, "udp-nobody")
+        address = service["spec"]["clusterIP"]
+        time.sleep(2)  # kube-proxy's turn
+    out = box.python(
+        f"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect(('{address}', 9999))
+s.settimeout(5)
+s.send(b'anybody?')
+try:
+    print('answer', s.recv(100))
+except ConnectionRefusedError:
+    print('refused')
+"""
+    )
+    assert out == "refused"
+
+
+NO_ENDPOINTS = """
+apiVersion: v1
+kind: Service
+metadata: {name: udp-nobody}
+spec: {selector: {app: nobody}, ports: [{port: 9999, protocol: UDP}]}
+"""

@@ -497,6 +497,30 @@ def udp_ports_stay_free_for_programs(w):
 
 
 @test
+def udp_port_without_a_listener_is_refused(w):
+    """The program sees the far host's ICMP, whatever it sent before, and no
+    other program does; nothing of it leaves."""
+    flows = w.stats()["udp"]
+    for family, address in ((socket.AF_INET, IP), (socket.AF_INET6, IP6)):
+        with h.udp(family=family) as s, h.udp(family=family) as other:
+            other.connect((address, 9000))
+            s.connect((address, 9999))
+            for _ in range(3):
+                start = time.monotonic()
+                s.send(b"anybody?")
+                try:
+                    s.recv(10)
+                except ConnectionRefusedError:
+                    assert time.monotonic() - start < 1
+                else:
+                    raise AssertionError("an answer")
+            other.send(b"x")
+            assert other.recv(10) == b"x"
+    assert w.stats()["udp"] == flows + 2, w.stats()
+    assert h.escaped() == 0
+
+
+@test
 def udp_flood_is_bounded(w):
     socks = [h.udp() for _ in range(300)]
     for s in socks:

@@ -744,22 +744,12 @@ START_TEST(streams_beyond_the_limit_are_emfile)
 }
 END_TEST
 
-/* A client whose peer is a plain socket of the test. */
-static int lonely_client(void)
-{
-    pair_init(&pair);
-    tunnel_destroy(pair.client);
-    tunnel_destroy(pair.server);
-    pair.server = NULL;
-    return pair_client(&pair);
-}
-
 START_TEST(silent_peer_is_timed_out)
 {
     int fd;
 
     pair.config.ping_ms = 20;
-    fd = lonely_client();
+    fd = pair_lonely(&pair, TUNNEL_CLIENT);
     users[0].keep_open = true;
     user_open(&users[0], &pair);
     RUN_UNTIL(pair.client_ended);
@@ -789,7 +779,7 @@ START_TEST(garbage_ends_the_link)
 {
     static const char junk[] = "HTTP/1.1 400 Bad Request\r\n\r\nsorry, no "
                                "HTTP/2 lives here, please go away now";
-    int fd = lonely_client();
+    int fd = pair_lonely(&pair, TUNNEL_CLIENT);
 
     ck_assert_int_eq(write(fd, junk, sizeof(junk)), sizeof(junk));
     RUN_UNTIL(pair.client_ended);
@@ -801,7 +791,7 @@ END_TEST
 
 START_TEST(peer_that_does_not_read_is_not_buffered_for)
 {
-    int fd = lonely_client();
+    int fd = pair_lonely(&pair, TUNNEL_CLIENT);
 
     users[0].offer = UINT64_MAX / 2;
     user_open(&users[0], &pair);

@@ -73,37 +73,45 @@ static void set_nonblock(int fd)
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-void pair_init(struct pair *p)
+static struct tunnel *make_end(struct pair *p, enum tunnel_role role, int fd)
 {
     struct tunnel_config config = p->config;
-    int fds[2];
+    struct tunnel *t;
 
-    ck_assert_int_eq(uv_loop_init(&p->loop), 0);
-    uv_timer_init(&p->loop, &p->turn);
-    tcp_pair(fds);
-    set_nonblock(fds[0]);
-    set_nonblock(fds[1]);
-    config.role = TUNNEL_CLIENT;
-    p->client = tunnel_create(&p->loop, stream_create_fd(&p->loop, fds[0]),
-                              &config, &client_ops, p);
-    config.role = TUNNEL_SERVER;
-    p->server = tunnel_create(&p->loop, stream_create_fd(&p->loop, fds[1]),
-                              &config, &server_ops, p);
-    ck_assert_ptr_nonnull(p->client);
-    ck_assert_ptr_nonnull(p->server);
+    config.role = role;
+    set_nonblock(fd);
+    t = tunnel_create(&p->loop, stream_create_fd(&p->loop, fd), &config,
+                      role == TUNNEL_CLIENT ? &client_ops : &server_ops, p);
+    ck_assert_ptr_nonnull(t);
+    return t;
 }
 
-int pair_client(struct pair *p)
+static void init_loop(struct pair *p)
 {
-    struct tunnel_config config = p->config;
+    ck_assert_int_eq(uv_loop_init(&p->loop), 0);
+    uv_timer_init(&p->loop, &p->turn);
+}
+
+void pair_init(struct pair *p)
+{
     int fds[2];
 
+    init_loop(p);
     tcp_pair(fds);
-    set_nonblock(fds[0]);
-    config.role = TUNNEL_CLIENT;
-    p->client = tunnel_create(&p->loop, stream_create_fd(&p->loop, fds[0]),
-                              &config, &client_ops, p);
-    ck_assert_ptr_nonnull(p->client);
+    p->client = make_end(p, TUNNEL_CLIENT, fds[0]);
+    p->server = make_end(p, TUNNEL_SERVER, fds[1]);
+}
+
+int pair_lonely(struct pair *p, enum tunnel_role role)
+{
+    int fds[2];
+
+    init_loop(p);
+    tcp_pair(fds);
+    if (role == TUNNEL_CLIENT)
+        p->client = make_end(p, role, fds[0]);
+    else
+        p->server = make_end(p, role, fds[0]);
     return fds[1];
 }
 

@@ -30,8 +30,8 @@ struct pair {
 };
 
 void pair_init(struct pair *p);
-/* A new client in p->client; its peer is the socket that is returned. */
-int pair_client(struct pair *p);
+/* Instead: one end only; its peer is the socket that is returned. */
+int pair_lonely(struct pair *p, enum tunnel_role role);
 /* One turn of the loop, of a few milliseconds at most: the test's own sockets
  * are looked at between turns. */
 void pair_turn(struct pair *p);
