@@ -139,13 +139,21 @@ static void relay_ended_cb(void *arg, uint64_t in, uint64_t out)
     p->relays--;
 }
 
+static void note_opened(struct pair *p, const struct tunnel_open *open)
+{
+    if (open->name)
+        snprintf(p->opened_text, sizeof(p->opened_text), "%s:%u", open->name,
+                 open->port);
+    else if (open->kind != TUNNEL_REQUEST)
+        sockaddr_format(&open->addr, p->opened_text);
+}
+
 int pair_serve(struct pair *p, struct tunnel_stream *s,
                const struct tunnel_open *open)
 {
     int fd;
 
-    if (open->kind != TUNNEL_REQUEST)
-        sockaddr_format(&open->addr, p->opened_text);
+    note_opened(p, open);
     if (p->refuse)
         return p->refuse;
     if (open->kind != TUNNEL_TCP)
