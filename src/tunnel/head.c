@@ -106,7 +106,7 @@ int head_store_body(struct tunnel_stream *s, const uint8_t *data, size_t len)
 static int parse_head(struct tunnel_stream *s, struct tunnel_open *open)
 {
     const struct tunnel_head *head = s->head;
-    bool names = s->tunnel->config.names;
+    enum tunnel_names names = s->tunnel->config.names;
     int rc = 0;
 
     if (!head || !head->method || head->foreign || head->too_large)

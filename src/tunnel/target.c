@@ -62,12 +62,27 @@ static int parse_name_port(struct tunnel_head *head, struct tunnel_open *open)
     return set_name(head, head->authority, open);
 }
 
-int target_parse_tcp(struct tunnel_head *head, bool names,
+/* True if the text of that length, of an address or a name, is to be a name. */
+static bool is_asked_by_name(enum tunnel_names names, const char *text,
+                             size_t len)
+{
+    char name[TUNNEL_NAME_LEN + 1];
+
+    if (names != TUNNEL_BOTH)
+        return names == TUNNEL_NAMES;
+    if (len != TUNNEL_NAME_LEN)
+        return false;
+    memcpy(name, text, len);
+    name[len] = '\0';
+    return tunnel_name_valid(name);
+}
+
+int target_parse_tcp(struct tunnel_head *head, enum tunnel_names names,
                      struct tunnel_open *open)
 {
     if (!head->authority)
         return -EINVAL;
-    if (names)
+    if (is_asked_by_name(names, head->authority, strcspn(head->authority, ":")))
         return parse_name_port(head, open);
     if (sockaddr_parse_hostport(&open->addr, head->authority) < 0)
         return -EINVAL;
@@ -87,7 +102,7 @@ static const char *decode_segment(const char *p, char *out, size_t size)
     return p + len + 1;
 }
 
-int target_parse_udp(struct tunnel_head *head, bool names,
+int target_parse_udp(struct tunnel_head *head, enum tunnel_names names,
                      struct tunnel_open *open)
 {
     char host[SOCKADDR_TEXT], port[8];
@@ -100,7 +115,7 @@ int target_parse_udp(struct tunnel_head *head, bool names,
         path = decode_segment(path, port, sizeof(port));
     if (!path || *path || parse_port(port, &open->port) < 0)
         return -EINVAL;
-    if (names)
+    if (is_asked_by_name(names, host, strlen(host)))
         return set_name(head, host, open);
     if (sockaddr_parse(&open->addr, host, open->port) < 0)
         return -EINVAL;

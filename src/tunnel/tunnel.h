@@ -38,6 +38,14 @@ struct tunnel_stream;
 enum tunnel_role { TUNNEL_CLIENT, TUNNEL_SERVER };
 enum tunnel_kind { TUNNEL_TCP, TUNNEL_UDP, TUNNEL_REQUEST };
 
+/* What a peer may ask for; a name is no IP literal, so both can be told apart.
+ */
+enum tunnel_names {
+    TUNNEL_ADDRESSES, /* as false */
+    TUNNEL_NAMES,     /* as true: only names */
+    TUNNEL_BOTH,
+};
+
 /* What a peer asks for when it opens a stream. Borrowed during open_cb. */
 struct tunnel_open {
     enum tunnel_kind kind;
@@ -87,10 +95,10 @@ struct tunnel_ops {
 
 struct tunnel_config {
     enum tunnel_role role;
-    size_t budget;        /* bytes of unread data in all; 0: 8 MiB */
-    unsigned max_streams; /* that the peer may open; 0: 4096 */
-    unsigned ping_ms;     /* 0: 20 s; three unanswered end the link */
-    bool names;           /* TCP and UDP are asked for by name, and only so */
+    size_t budget;           /* bytes of unread data in all; 0: 8 MiB */
+    unsigned max_streams;    /* that the peer may open; 0: 4096 */
+    unsigned ping_ms;        /* 0: 20 s; three unanswered end the link */
+    enum tunnel_names names; /* how TCP and UDP are asked for */
 };
 
 /* Owns `s` from here on (also on failure). NULL if out of memory. */

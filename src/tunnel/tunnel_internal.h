@@ -216,9 +216,9 @@ struct tunnel_stream *open_udp(struct tunnel *t, const union sockaddr_any *addr,
 /* target.c */
 /* Fills open's addr or name, and port, from a CONNECT's head, which may be
  * written to. 0 or -EINVAL. */
-int target_parse_tcp(struct tunnel_head *head, bool names,
+int target_parse_tcp(struct tunnel_head *head, enum tunnel_names names,
                      struct tunnel_open *open);
-int target_parse_udp(struct tunnel_head *head, bool names,
+int target_parse_udp(struct tunnel_head *head, enum tunnel_names names,
                      struct tunnel_open *open);
 void target_format_udp(const union sockaddr_any *addr, char path[TARGET_MAX]);
 /* 0, or -EINVAL if it is no name or port. */

@@ -120,7 +120,8 @@ static int open_cb(void *arg, struct tunnel_stream *s,
 
     if (open->kind == TUNNEL_REQUEST)
         return tunnel_stream_respond(s, 200, open->body);
-    if (open->port == 0 || !!(*mode & 128) != !!open->name ||
+    if (open->port == 0 ||
+        (!!(*mode & 128) != !!open->name && (*mode & 192) != 192) ||
         (open->name && !tunnel_name_valid(open->name)))
         abort();
     if (*mode & 32)
@@ -194,7 +195,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         m->data = data + 1;
         m->len = size - 1;
     }
-    config.names = mode & 128;
+    config.names = !(mode & 128) ? TUNNEL_ADDRESSES
+                   : mode & 64   ? TUNNEL_BOTH
+                                 : TUNNEL_NAMES;
     if (mode & 1)
         config.role = TUNNEL_CLIENT;
     else

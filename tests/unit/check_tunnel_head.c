@@ -184,6 +184,31 @@ START_TEST(names_are_refused_where_addresses_are_asked_for)
 }
 END_TEST
 
+START_TEST(both_are_told_apart)
+{
+    pair.config.names = TUNNEL_BOTH;
+    pair.refuse = -EACCES; /* what is well-formed */
+    pair_init(&pair);
+    ck_assert_int_eq(ask_connect(NAME ":8080"), 403);
+    ck_assert_str_eq(pair.opened_text, NAME ":8080");
+    ck_assert_int_eq(ask_connect("[fd00::1]:80"), 403);
+    ck_assert_str_eq(pair.opened_text, "[fd00::1]:80");
+    ck_assert_int_eq(
+        ask_udp("connect-udp", "/.well-known/masque/udp/" NAME "/53/"), 403);
+    ck_assert_str_eq(pair.opened_text, NAME ":53");
+    ck_assert_int_eq(
+        ask_udp("connect-udp", "/.well-known/masque/udp/10.0.0.1/53/"), 403);
+    ck_assert_str_eq(pair.opened_text, "10.0.0.1:53");
+    ck_assert_int_eq(ask_connect("a" NAME ":8080"), 400);
+    ck_assert_int_eq(ask_connect(NAME), 400);
+    ck_assert_int_eq(ask_connect(NAME ":0"), 400);
+    ck_assert_int_eq(ask_connect("web:80"), 400);
+    ck_assert_int_eq(ask_udp("connect-udp", "/.well-known/masque/udp/web/53/"),
+                     400);
+    pair_close(&pair);
+}
+END_TEST
+
 /* Requests are the same on both kinds of links. */
 START_TEST(requests_pass_on_a_link_of_names)
 {
@@ -274,6 +299,7 @@ int main(void)
     tcase_add_test(tc, only_ip_literals_may_be_asked_for);
     tcase_add_test(tc, names_are_heard_and_nothing_else);
     tcase_add_test(tc, names_are_refused_where_addresses_are_asked_for);
+    tcase_add_test(tc, both_are_told_apart);
     tcase_add_test(tc, requests_pass_on_a_link_of_names);
     tcase_add_test(tc, name_that_is_none_cannot_be_opened);
     tcase_add_loop_test(tc, stream_by_name_carries_bytes, 0, 2);
