@@ -151,7 +151,7 @@ static int serve_udp(struct pair *p, struct tunnel_stream *s,
     ck_assert_int_eq(open->kind, TUNNEL_UDP);
     ck_assert_int_eq(connect(fd, &open->addr.sa, sizeof(open->addr.in4)), 0);
     ck_assert_ptr_nonnull(
-        tunnel_udp_serve(&p->loop, s, fd, far_idle_ms, &flow_ops, &far));
+        tunnel_udp_serve(p->loop, s, fd, far_idle_ms, &flow_ops, &far));
     return 0;
 }
 
