@@ -156,9 +156,29 @@ static struct splice *new_splice(struct tunnel_stream *in, splice_end_cb *cb,
     return sp;
 }
 
-int tunnel_splice(struct tunnel_stream *in, const struct tunnel_open *open,
-                  struct tunnel *out, const char *name, uint16_t port,
-                  splice_end_cb *cb, void *arg)
+/* Where the other stream leads to. */
+struct target {
+    const char *name; /* NULL: addr */
+    uint16_t port;
+    const union sockaddr_any *addr;
+};
+
+static struct tunnel_stream *open_out(struct tunnel *out, enum tunnel_kind kind,
+                                      const struct target *to,
+                                      struct side *side)
+{
+    if (kind == TUNNEL_UDP)
+        return to->name ? tunnel_open_udp_name(out, to->name, to->port,
+                                               &splice_ops, side)
+                        : open_udp(out, to->addr, &splice_ops, side);
+    return to->name ? tunnel_open_tcp_name(out, to->name, to->port, &splice_ops,
+                                           side)
+                    : tunnel_open_tcp(out, to->addr, &splice_ops, side);
+}
+
+static int join(struct tunnel_stream *in, const struct tunnel_open *open,
+                struct tunnel *out, const struct target *to, splice_end_cb *cb,
+                void *arg)
 {
     struct splice *sp;
     int error;
@@ -168,10 +188,7 @@ int tunnel_splice(struct tunnel_stream *in, const struct tunnel_open *open,
     sp = new_splice(in, cb, arg);
     if (!sp)
         return -ENOMEM;
-    sp->out.stream =
-        open->kind == TUNNEL_UDP
-            ? tunnel_open_udp_name(out, name, port, &splice_ops, &sp->out)
-            : tunnel_open_tcp_name(out, name, port, &splice_ops, &sp->out);
+    sp->out.stream = open_out(out, open->kind, to, &sp->out);
     if (!sp->out.stream) {
         error = errno;
         free(sp);
@@ -180,6 +197,24 @@ int tunnel_splice(struct tunnel_stream *in, const struct tunnel_open *open,
     tstream_ref(in);
     tunnel_stream_set_user(in, &splice_ops, &sp->in);
     return 0;
+}
+
+int tunnel_splice(struct tunnel_stream *in, const struct tunnel_open *open,
+                  struct tunnel *out, const char *name, uint16_t port,
+                  splice_end_cb *cb, void *arg)
+{
+    const struct target to = {.name = name, .port = port};
+
+    return join(in, open, out, &to, cb, arg);
+}
+
+int tunnel_splice_addr(struct tunnel_stream *in, const struct tunnel_open *open,
+                       struct tunnel *out, const union sockaddr_any *addr,
+                       splice_end_cb *cb, void *arg)
+{
+    const struct target to = {.addr = addr};
+
+    return join(in, open, out, &to, cb, arg);
 }
 
 void splice_abort(struct tunnel_stream *in)

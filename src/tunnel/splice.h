@@ -27,6 +27,11 @@ int tunnel_splice(struct tunnel_stream *in, const struct tunnel_open *open,
                   struct tunnel *out, const char *name, uint16_t port,
                   splice_end_cb *cb, void *arg);
 
+/* The same with an address at the far end. */
+int tunnel_splice_addr(struct tunnel_stream *in, const struct tunnel_open *open,
+                       struct tunnel *out, const union sockaddr_any *addr,
+                       splice_end_cb *cb, void *arg);
+
 /* Resets both sides; cb comes before this returns. `in` is good for this until
  * cb was called, even when its own link is gone. */
 void splice_abort(struct tunnel_stream *in);
