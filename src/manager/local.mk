@@ -57,7 +57,8 @@ tp_manager_SOURCES = src/manager/main.c
 tp_manager_LDADD = $(MANAGER_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_manager check_manager_gate
+check_PROGRAMS += check_manager check_manager_gate check_manager_agent_pod \
+	check_manager_agents
 check_manager_SOURCES = tests/unit/check_manager.c \
 	tests/unit/pki.c tests/unit/pki.h
 check_manager_CFLAGS = $(CHECK_CFLAGS_ALL)
@@ -66,4 +67,13 @@ check_manager_gate_SOURCES = tests/unit/check_manager_gate.c \
 	tests/unit/pki.c tests/unit/pki.h
 check_manager_gate_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_manager_gate_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_manager_agent_pod_SOURCES = tests/unit/check_manager_agent_pod.c
+check_manager_agent_pod_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_agent_pod_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_manager_agents_SOURCES = tests/unit/check_manager_agents.c \
+	tests/unit/agents_world.c tests/unit/agents_world.h \
+	tests/unit/pki.c tests/unit/pki.h \
+	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
+check_manager_agents_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_agents_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 endif
