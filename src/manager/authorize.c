@@ -42,13 +42,6 @@ static void ask(void *arg, struct kube_client *client)
     json_object_put(answer);
 }
 
-static enum review_result result_of(int status)
-{
-    if (status == 0)
-        return REVIEW_ALLOWED;
-    return status == -EACCES ? REVIEW_DENIED : REVIEW_ERROR;
-}
-
 static void answered_cb(void *arg, const struct tp_error *err)
 {
     struct authorization *a = arg;
@@ -59,7 +52,7 @@ static void answered_cb(void *arg, const struct tp_error *err)
     }
     if (a->status < 0 && a->status != -EACCES)
         log_warn("SubjectAccessReview: %s", a->err.text);
-    a->metrics->reviews[result_of(a->status)]++;
+    a->metrics->reviews[metrics_review_result(a->status)]++;
     if (a->cb)
         a->cb(a->arg, a->status);
     json_object_put(a->review);

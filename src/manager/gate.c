@@ -17,9 +17,18 @@
 #include "net/websocket.h"
 
 #define JSON_TYPE   "application/json"
-#define SUBPROTOCOL "v1.link.tp.internal"
 #define NOISE_PER_S 5
 #define NOISE_BURST 50
+
+/* How each kind of link is asked for. */
+static const struct upgrade_row {
+    const char *upgrade;     /* POST */
+    const char *subprotocol; /* GET, WebSocket */
+} upgrades[] = {
+    [LINK_OUTGOING] = {"tp/1", "v1.link.tp.internal"},
+    [LINK_INCOMING] = {"tp-incoming/1", "v1.incoming.tp.internal"},
+};
+#define UPGRADES (sizeof(upgrades) / sizeof(*upgrades))
 
 /* A link on its way from the request to the upgrade. */
 struct opening {
@@ -27,6 +36,7 @@ struct opening {
     struct server_request *req;
     struct identity who;
     struct gate_path path;
+    enum link_direction direction;
     bool websocket;
 };
 
@@ -80,44 +90,76 @@ static void upgraded_cb(void *arg, struct stream *stream)
     if (stream && o->websocket)
         stream = websocket_create(stream, false);
     if (stream)
-        links_open(o->gate->links, &o->who, o->path.ns, o->path.name, stream);
+        links_open(o->gate->links, &o->who, o->path.ns, o->path.name,
+                   o->direction, stream);
     opening_free(o);
 }
 
-/* False if the request is no upgrade that is known. Writes the answer's lines.
- */
-static bool upgrade_headers(const struct http1_head *head, bool *websocket,
-                            char *out, size_t size)
+static bool find_upgrade(const char *name, enum link_direction *direction)
 {
-    const char *upgrade = http1_get(head, "Upgrade");
+    for (size_t i = 0; i < UPGRADES; i++) {
+        if (!strcmp(name, upgrades[i].upgrade)) {
+            *direction = (enum link_direction)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool find_subprotocol(const struct http1_head *head,
+                             enum link_direction *direction)
+{
+    for (size_t i = 0; i < UPGRADES; i++) {
+        if (http1_has_token(head, "Sec-WebSocket-Protocol",
+                            upgrades[i].subprotocol)) {
+            *direction = (enum link_direction)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool websocket_headers(struct opening *o, const struct http1_head *head,
+                              char *out, size_t size)
+{
     const char *key = http1_get(head, "Sec-WebSocket-Key");
     const char *version = http1_get(head, "Sec-WebSocket-Version");
     char accept[29];
 
-    if (!upgrade || !http1_has_token(head, "Connection", "upgrade"))
-        return false;
-    *websocket = !strcasecmp(upgrade, "websocket");
-    if (!*websocket) {
-        snprintf(out, size, "Upgrade: tp/1\r\n");
-        return !strcmp(upgrade, "tp/1") && !strcmp(head->method, "POST");
-    }
     if (strcmp(head->method, "GET") != 0 || !key || strlen(key) != 24 ||
         !version || strcmp(version, "13") != 0 ||
-        !http1_has_token(head, "Sec-WebSocket-Protocol", SUBPROTOCOL))
+        !find_subprotocol(head, &o->direction))
         return false;
     websocket_make_accept(key, accept);
     snprintf(out, size,
              "Upgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n"
-             "Sec-WebSocket-Protocol: " SUBPROTOCOL "\r\n",
-             accept);
+             "Sec-WebSocket-Protocol: %s\r\n",
+             accept, upgrades[o->direction].subprotocol);
     return true;
+}
+
+/* False if the request is no upgrade that is known. Writes the answer's lines,
+ * and to o which link it is. */
+static bool upgrade_headers(struct opening *o, const struct http1_head *head,
+                            char *out, size_t size)
+{
+    const char *upgrade = http1_get(head, "Upgrade");
+
+    if (!upgrade || !http1_has_token(head, "Connection", "upgrade"))
+        return false;
+    o->websocket = !strcasecmp(upgrade, "websocket");
+    if (o->websocket)
+        return websocket_headers(o, head, out, size);
+    snprintf(out, size, "Upgrade: %s\r\n", upgrade);
+    return !strcmp(head->method, "POST") &&
+           find_upgrade(upgrade, &o->direction);
 }
 
 static void upgrade(struct opening *o)
 {
     char headers[256];
 
-    switch (links_check(o->gate->links, &o->who, o->path.name)) {
+    switch (links_check(o->gate->links, &o->who, o->path.name, o->direction)) {
     case LINKS_OK:
         break;
     case LINKS_FOREIGN: /* as if it did not exist: SECURITY 8 */
@@ -131,7 +173,7 @@ static void upgrade(struct opening *o)
         refuse(o, 503, "ServiceUnavailable", "this tp-manager is stopping");
         return;
     }
-    if (!upgrade_headers(server_request_head(o->req), &o->websocket, headers,
+    if (!upgrade_headers(o, server_request_head(o->req), headers,
                          sizeof(headers)))
         refuse(o, 400, "BadRequest", "no upgrade");
     else
@@ -163,15 +205,15 @@ static void authorized_cb(void *arg, int status)
 static void open_link(struct gate *g, struct server_request *req,
                       struct identity *who, const struct gate_path *path)
 {
-    struct opening *o;
-    bool websocket;
+    struct opening probe = {0}, *o;
     char headers[256];
 
-    if (!upgrade_headers(server_request_head(req), &websocket, headers,
+    if (!upgrade_headers(&probe, server_request_head(req), headers,
                          sizeof(headers))) {
         respond_status(req, 400, "BadRequest",
-                       "an upgrade is needed: POST with Upgrade: tp/1, or GET "
-                       "with WebSocket protocol " SUBPROTOCOL);
+                       "an upgrade is needed: POST with Upgrade: tp/1 or "
+                       "tp-incoming/1, or GET with WebSocket protocol "
+                       "v1.link.tp.internal or v1.incoming.tp.internal");
         return;
     }
     o = calloc(1, sizeof(*o));

@@ -1,18 +1,14 @@
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-
 #include "manager/info.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "manager/hello.h"
 #include "manager/identity.h"
 
-static const char *const features[] = {"udp", "events"};
+static const char *const features[] = {"udp", "events", "engagements"};
 
 void info_release(struct info *info)
 {
@@ -49,46 +45,6 @@ struct json_object *info_to_json(const struct info *info, const char *ns,
     return obj;
 }
 
-static bool speaks(struct json_object *versions, int version)
-{
-    for (size_t i = 0; i < json_array_len(versions); i++) {
-        struct json_object *v = json_object_array_get_idx(versions, i);
-
-        if (json_object_is_type(v, json_type_int) &&
-            json_object_get_int64(v) == version)
-            return true;
-    }
-    return false;
-}
-
-static char *to_text(struct json_object *obj)
-{
-    return strdup(json_object_to_json_string_ext(
-        obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-}
-
-static int refuse(int status, const char *message, char **answer)
-{
-    cleanup_json struct json_object *obj = json_object_new_object();
-
-    json_put_str(obj, "error", message);
-    *answer = to_text(obj);
-    return status;
-}
-
-static int refuse_version(struct json_object *hello, char **answer)
-{
-    char text[512];
-
-    snprintf(text, sizeof(text),
-             "no common protocol version: tp-manager %s speaks %d, the client "
-             "%.64s speaks %.200s",
-             PACKAGE_VERSION, PROTOCOL_VERSION,
-             json_get_str(hello, "version", "(unknown)"),
-             json_object_to_json_string(json_get(hello, "protocol")));
-    return refuse(409, text, answer);
-}
-
 /* What both sides name. */
 static struct json_object *common_features(struct json_object *theirs)
 {
@@ -113,20 +69,14 @@ int info_answer_hello(const struct info *info, const char *ns,
                       char **answer)
 {
     cleanup_json struct json_object *hello = NULL, *obj = NULL;
-    struct tp_error err = {0};
+    int status = hello_read(body, len, "the client", &hello, answer);
 
-    hello = json_parse_text(body, len, &err);
-    if (!hello || !json_object_is_type(hello, json_type_object))
-        return refuse(400, hello ? "hello is no object" : err.text, answer);
-    if (!speaks(json_get_array(hello, "protocol"), PROTOCOL_VERSION))
-        return refuse_version(hello, answer);
-    obj = json_object_new_object();
-    json_object_object_add(obj, "protocol",
-                           json_object_new_int(PROTOCOL_VERSION));
-    json_put_str(obj, "version", PACKAGE_VERSION);
+    if (status != 200)
+        return status;
+    obj = hello_answer();
     json_object_object_add(obj, "features",
                            common_features(json_get_array(hello, "features")));
     json_object_object_add(obj, "info", info_to_json(info, ns, who));
-    *answer = to_text(obj);
+    *answer = hello_to_text(obj);
     return 200;
 }

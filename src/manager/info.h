@@ -9,8 +9,6 @@
 
 #include "manager/cluster.h"
 
-#define PROTOCOL_VERSION 1
-
 struct json_object;
 struct identity;
 

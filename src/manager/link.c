@@ -1,11 +1,12 @@
 /*
  * link.c - one link from its upgrade to its end
  *
- * CONNECTED  the client has 20 s for its hello; nothing else is answered
- * GREETED    streams are dialled; the user's right is asked for again each
- *            minute, and a link whose right is gone, or has not been
- *            confirmed for five minutes, ends
- * closing    the tunnel is gone; the memory goes when the timer is closed
+ * CONNECTED  the client has 20 s for its hello, or for the answer to ours
+ *            (incoming); nothing else is answered
+ * GREETED    streams are dialled, or opened towards the client (incoming); the
+ * user's right is asked for again each minute, and a link whose right is gone,
+ * or has not been confirmed for five minutes, ends closing    the tunnel is
+ * gone; the memory goes when the timer is closed
  */
 #include <assert.h>
 #include <errno.h>
@@ -15,11 +16,14 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "manager/agents.h"
 #include "manager/audit.h"
 #include "manager/authorize.h"
+#include "manager/engagements.h"
 #include "manager/info.h"
 #include "manager/link_internal.h"
 #include "manager/metrics.h"
+#include "manager/parts.h"
 #include "net/limit.h"
 
 #define HELLO_MS        20000
@@ -36,7 +40,7 @@ static void audit_link(const struct link *link, const char *verb, bool allowed,
                        const char *reason)
 {
     audit_write(&(struct audit_event){
-        .event = "link",
+        .event = link->direction == LINK_INCOMING ? "incoming link" : "link",
         .who = &link->who,
         .verb = verb,
         .ns = link->ns,
@@ -44,6 +48,18 @@ static void audit_link(const struct link *link, const char *verb, bool allowed,
         .allowed = allowed,
         .reason = reason,
     });
+}
+
+/* Sessions come and go by links, and agents are told of those engagements only
+ * whose incoming link is here. */
+static void tell_parts(const struct link *link)
+{
+    const struct parts *parts = link->links->env.parts;
+
+    if (parts && parts->agents && link->direction == LINK_INCOMING)
+        agents_announce(parts->agents);
+    if (parts && parts->engagements)
+        engagements_poke(parts->engagements);
 }
 
 /* ---- the end
@@ -76,6 +92,16 @@ static void link_end(struct link *link, bool allowed, const char *reason)
     metrics->bytes_out += stats.bytes_out;
     tunnel_destroy(link->tunnel);
     uv_close((uv_handle_t *)&link->timer, timer_closed_cb);
+    tell_parts(link);
+}
+
+void link_drain(struct link *link)
+{
+    if (link->drained || link->closing)
+        return;
+    link->drained = true;
+    tunnel_drain(link->tunnel);
+    tell_parts(link);
 }
 
 /* ---- authorization again ------------------------------------------------- */
@@ -121,6 +147,16 @@ static void review_timer_cb(uv_timer_t *timer)
         reviewed_cb(link, -ENOMEM);
 }
 
+void link_greeted(struct link *link)
+{
+    if (link->greeted)
+        return;
+    link->greeted = true;
+    schedule_review(link);
+    links_greeted(link);
+    tell_parts(link);
+}
+
 /* ---- requests -------------------------------------------------------------
  */
 
@@ -138,10 +174,8 @@ static int answer_hello(struct link *link, struct tunnel_stream *s,
 
     if (!answer)
         return -ENOMEM;
-    if (status == 200 && !link->greeted) {
-        link->greeted = true;
-        schedule_review(link);
-    }
+    if (status == 200)
+        link_greeted(link);
     return tunnel_stream_respond(s, status, answer);
 }
 
@@ -182,6 +216,8 @@ static int open_cb(void *arg, struct tunnel_stream *s,
         return answer_request(link, s, open);
     if (!link->greeted)
         return -EINVAL;
+    if (open->name)
+        return link_to_pod(link, s, open);
     return link_dial(link, s, open);
 }
 
@@ -197,10 +233,12 @@ static void tunnel_closed_cb(void *arg, int status, const char *why)
                                    : strerror(-status));
 }
 
-static const struct tunnel_ops tunnel_ops = {
+static const struct tunnel_ops outgoing_ops = {
     .open_cb = open_cb,
     .closed_cb = tunnel_closed_cb,
 };
+
+static const struct tunnel_ops incoming_ops = {.closed_cb = tunnel_closed_cb};
 
 void link_close(struct link *link, const char *reason)
 {
@@ -220,15 +258,32 @@ static bool link_init(struct link *link, struct links *links,
     snprintf(link->name, sizeof(link->name), "%s", name);
     bucket_init(&link->dials, DIALS_PER_S, DIALS_PER_S, now);
     bucket_init(&link->denials, DENIALS_PER_S, DENIALS_BURST, now);
-    LIST_INIT(&link->events);
+    events_init(&link->events);
     return true;
+}
+
+/* NULL if out of memory; owns stream in any case. */
+static struct tunnel *create_tunnel(struct link *link, struct stream *stream)
+{
+    const struct links_env *env = &link->links->env;
+    bool incoming = link->direction == LINK_INCOMING;
+    struct tunnel_config config = {
+        .role = incoming ? TUNNEL_CLIENT : TUNNEL_SERVER,
+        .names = incoming ? TUNNEL_ADDRESSES : TUNNEL_BOTH,
+    };
+
+    if (env->rate)
+        stream = limit_create(stream, env->rate);
+    if (!stream)
+        return NULL;
+    return tunnel_create(env->loop, stream, &config,
+                         incoming ? &incoming_ops : &outgoing_ops, link);
 }
 
 struct link *link_create(struct links *links, const struct identity *who,
                          const char *ns, const char *name,
-                         struct stream *stream)
+                         enum link_direction direction, struct stream *stream)
 {
-    static const struct tunnel_config config = {.role = TUNNEL_SERVER};
     struct link *link = calloc(1, sizeof(*link));
 
     if (!link || !link_init(link, links, who, ns, name)) {
@@ -236,11 +291,8 @@ struct link *link_create(struct links *links, const struct identity *who,
         stream_close(stream, NULL, NULL);
         return NULL;
     }
-    if (links->env.rate)
-        stream = limit_create(stream, links->env.rate);
-    if (stream)
-        link->tunnel =
-            tunnel_create(links->env.loop, stream, &config, &tunnel_ops, link);
+    link->direction = direction;
+    link->tunnel = create_tunnel(link, stream);
     if (!link->tunnel) {
         identity_release(&link->who);
         free(link);
@@ -253,5 +305,9 @@ struct link *link_create(struct links *links, const struct identity *who,
     link->timer.data = link;
     uv_timer_start(&link->timer, hello_late_cb, HELLO_MS, 0);
     audit_link(link, "open", true, NULL);
+    if (direction == LINK_INCOMING && link_incoming_start(link) < 0) {
+        link_close(link, "out of memory");
+        return NULL;
+    }
     return link;
 }

@@ -5,9 +5,12 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "manager/agents.h"
+#include "manager/engagements.h"
 #include "manager/info.h"
 #include "manager/link_internal.h"
 #include "manager/metrics.h"
+#include "manager/parts.h"
 
 struct links *links_create(const struct links_env *env)
 {
@@ -20,13 +23,14 @@ struct links *links_create(const struct links_env *env)
     return links;
 }
 
-static struct link *find(const struct links *links, const char *name)
+static struct link *find(const struct links *links, const char *name,
+                         enum link_direction direction)
 {
     struct link *link;
 
     TAILQ_FOREACH(link, &links->list, entry)
     {
-        if (!strcmp(link->name, name))
+        if (link->direction == direction && !strcmp(link->name, name))
             return link;
     }
     return NULL;
@@ -46,8 +50,36 @@ void links_destroy(struct links *links)
     free(links);
 }
 
-enum links_verdict links_check(const struct links *links,
+struct owner_search {
+    const struct identity *who;
+    const char *session;
+    bool foreign;
+};
+
+static void owner_cb(void *arg, const struct engagement *eng)
+{
+    struct owner_search *search = arg;
+
+    if (!strcmp(eng->session, search->session) &&
+        !identity_same_owner(&eng->who, search->who))
+        search->foreign = true;
+}
+
+/* Its links may all be on other replicas; its engagements are known here. */
+static bool is_foreign_session(const struct links *links,
                                const struct identity *who, const char *name)
+{
+    const struct parts *parts = links->env.parts;
+    struct owner_search search = {.who = who, .session = name};
+
+    if (parts && parts->engagements)
+        engagements_each(parts->engagements, NULL, owner_cb, &search);
+    return search.foreign;
+}
+
+enum links_verdict links_check(const struct links *links,
+                               const struct identity *who, const char *name,
+                               enum link_direction direction)
 {
     const struct link *link;
     unsigned own = 0;
@@ -61,32 +93,104 @@ enum links_verdict links_check(const struct links *links,
         if (!strcmp(link->name, name)) {
             if (!same)
                 return LINKS_FOREIGN;
-        } else if (same) {
+        } else if (same && link->direction == direction) {
             own++;
         }
     }
+    if (is_foreign_session(links, who, name))
+        return LINKS_FOREIGN;
     if (links->env.max_user && own >= links->env.max_user)
         return LINKS_TOO_MANY;
     return LINKS_OK;
 }
 
-bool links_open(struct links *links, const struct identity *who, const char *ns,
-                const char *name, struct stream *stream)
+static void replace(struct link *link)
 {
-    struct link *old = find(links, name);
+    link_close(link, "replaced by a new link of the same name");
+}
 
-    if (old)
-        link_close(old, "replaced by a new link of the same name");
-    return link_create(links, who, ns, name, stream) != NULL;
+/* The link that a new one of that name need not wait for, or NULL. */
+static struct link *find_replaceable(const struct links *links,
+                                     const char *name,
+                                     enum link_direction direction)
+{
+    struct link *link;
+
+    TAILQ_FOREACH(link, &links->list, entry)
+    {
+        if (link->direction == direction && !strcmp(link->name, name) &&
+            (direction == LINK_OUTGOING || !link->greeted))
+            return link;
+    }
+    return NULL;
+}
+
+bool links_open(struct links *links, const struct identity *who, const char *ns,
+                const char *name, enum link_direction direction,
+                struct stream *stream)
+{
+    struct link *old;
+
+    /* Another owner may have been faster since the check. */
+    if (links_check(links, who, name, direction) == LINKS_FOREIGN) {
+        stream_close(stream, NULL, NULL);
+        return false;
+    }
+    while ((old = find_replaceable(links, name, direction)))
+        replace(old);
+    return link_create(links, who, ns, name, direction, stream) != NULL;
+}
+
+void links_greeted(struct link *link)
+{
+    struct link *old;
+
+    if (link->direction != LINK_INCOMING)
+        return;
+    /* The oldest is found first. */
+    while ((old = find(link->links, link->name, LINK_INCOMING)) && old != link)
+        replace(old);
+}
+
+static bool is_open(const struct link *link, const struct identity *who,
+                    const char *ns)
+{
+    return link && !strcmp(link->ns, ns) &&
+           identity_same_owner(&link->who, who);
 }
 
 bool links_is_open(const struct links *links, const struct identity *who,
                    const char *ns, const char *name)
 {
-    const struct link *link = find(links, name);
+    return is_open(find(links, name, LINK_OUTGOING), who, ns) ||
+           is_open(find(links, name, LINK_INCOMING), who, ns);
+}
 
-    return link && !strcmp(link->ns, ns) &&
-           identity_same_owner(&link->who, who);
+static struct link *find_incoming(const struct links *links, const char *name)
+{
+    struct link *link;
+
+    TAILQ_FOREACH(link, &links->list, entry)
+    {
+        if (link->direction == LINK_INCOMING && link->greeted &&
+            !link->drained && !strcmp(link->name, name))
+            return link;
+    }
+    return NULL;
+}
+
+bool links_has_incoming(const struct links *links, const char *session)
+{
+    return find_incoming(links, session) != NULL;
+}
+
+struct tunnel *links_incoming_tunnel(const struct links *links,
+                                     const struct identity *who,
+                                     const char *session)
+{
+    struct link *link = find_incoming(links, session);
+
+    return link && identity_same_owner(&link->who, who) ? link->tunnel : NULL;
 }
 
 static void announce_info(struct link *link)
@@ -108,8 +212,19 @@ void links_announce_info(struct links *links)
 
     for (link = TAILQ_FIRST(&links->list); link; link = next) {
         next = TAILQ_NEXT(link, entry);
-        announce_info(link);
+        if (link->direction == LINK_OUTGOING)
+            announce_info(link);
     }
+}
+
+static void drain(struct link *link)
+{
+    if (link->direction == LINK_INCOMING) {
+        link_incoming_leave(link);
+        return;
+    }
+    link_events_send(link, "{\"type\":\"drain\"}");
+    link_drain(link);
 }
 
 void links_drain(struct links *links)
@@ -119,8 +234,18 @@ void links_drain(struct links *links)
     links->draining = true;
     for (link = TAILQ_FIRST(&links->list); link; link = next) {
         next = TAILQ_NEXT(link, entry);
-        link_events_send(link, "{\"type\":\"drain\"}");
-        tunnel_drain(link->tunnel);
+        drain(link);
+    }
+}
+
+void links_drain_incoming(struct links *links)
+{
+    struct link *link, *next;
+
+    for (link = TAILQ_FIRST(&links->list); link; link = next) {
+        next = TAILQ_NEXT(link, entry);
+        if (link->direction == LINK_INCOMING)
+            link_drain(link);
     }
 }
 
@@ -139,6 +264,7 @@ void links_add_stats(const struct links *links, struct metrics *metrics)
         struct tunnel_stats stats;
 
         tunnel_get_stats(link->tunnel, &stats);
+        metrics->links_incoming += link->direction == LINK_INCOMING;
         metrics->streams += stats.streams;
         metrics->bytes_in += stats.bytes_in;
         metrics->bytes_out += stats.bytes_out;

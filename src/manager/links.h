@@ -1,7 +1,9 @@
 /*
  * links.h - the links that are open on this replica
  *
- * A link is one session. It is known by its name, belongs to the (user, uid)
+ * A session has an outgoing link, on which the client opens streams, and at
+ * times an incoming one, on which the manager does; each on any replica. A link
+ * is known by its session's name and its direction, belongs to the (user, uid)
  * that opened it, and leaves nothing behind when it ends.
  */
 #ifndef TP_MANAGER_LINKS_H
@@ -19,7 +21,9 @@ struct info;
 struct link;
 struct links;
 struct metrics;
+struct parts;
 struct policy;
+struct tunnel;
 
 /* What links need of the manager; all of it outlives them and may change its
  * content. */
@@ -29,8 +33,14 @@ struct links_env {
     struct metrics *metrics;
     const struct policy *policy;
     const struct info *info;
-    uint64_t rate;     /* bytes a second of one link; 0: no limit */
-    unsigned max_user; /* links of one user; 0: no limit */
+    const struct parts *parts; /* who hears of links; NULL: nobody */
+    uint64_t rate;             /* bytes a second of one link; 0: no limit */
+    unsigned max_user; /* links of one user and direction; 0: no limit */
+};
+
+enum link_direction {
+    LINK_OUTGOING, /* the client opens streams */
+    LINK_INCOMING, /* the manager opens streams of engagements */
 };
 
 struct links *links_create(const struct links_env *env);
@@ -45,15 +55,19 @@ enum links_verdict {
     LINKS_TOO_MANY,
     LINKS_DRAINING,
 };
-/* May `who` open a link of that name now? One of his own of that name does not
- * count, it will be replaced. */
+/* May `who` open a link of that name now? One of his own of that name and
+ * direction does not count, it will be replaced. */
 enum links_verdict links_check(const struct links *links,
-                               const struct identity *who, const char *name);
+                               const struct identity *who, const char *name,
+                               enum link_direction direction);
 
-/* Starts a link on stream, which it owns from here on (also on failure), and
- * ends the owner's older one of that name. False if out of memory. */
+/* Starts a link on stream, which it owns from here on (also on failure). It
+ * takes the place of the owner's older one of that name and direction: at once,
+ * or, if it is incoming, as soon as its client has said hello, so that engaged
+ * connections always have a way. False if out of memory. */
 bool links_open(struct links *links, const struct identity *who, const char *ns,
-                const char *name, struct stream *stream);
+                const char *name, enum link_direction direction,
+                struct stream *stream);
 
 /* True if a link of that name is open, in ns, and belongs to who. */
 bool links_is_open(const struct links *links, const struct identity *who,
@@ -62,8 +76,18 @@ bool links_is_open(const struct links *links, const struct identity *who,
 /* Tells all clients that info has changed. */
 void links_announce_info(struct links *links);
 
-/* Tells all clients to go elsewhere, takes no new streams or links. */
+/* The session's incoming link on this replica, for tunnel_open_*_name(); NULL
+ * if there is none that takes streams, or it is not who's. Good until the loop
+ * turns. */
+struct tunnel *links_incoming_tunnel(const struct links *links,
+                                     const struct identity *who,
+                                     const char *session);
+
+/* Tells all clients to go elsewhere, takes no new links, and no new streams of
+ * clients. Incoming links go on until their clients have others. */
 void links_drain(struct links *links);
+/* No new streams on incoming links either. */
+void links_drain_incoming(struct links *links);
 size_t links_count(const struct links *links);
 
 /* Adds what the running links have moved and hold now to *metrics. */

@@ -1,6 +1,14 @@
 # All but main(), so that tests can link it.
 noinst_LIBRARIES += libtp-manager.a
 libtp_manager_a_SOURCES = \
+	src/manager/agent_conn.c \
+	src/manager/agent_list.c \
+	src/manager/agent_pod.c src/manager/agent_pod.h \
+	src/manager/agent_review.c src/manager/agent_review.h \
+	src/manager/agent_route.c \
+	src/manager/agents.c src/manager/agents.h \
+	src/manager/agents_gate.c \
+	src/manager/agents_internal.h \
 	src/manager/api.c src/manager/api.h \
 	src/manager/audit.c src/manager/audit.h \
 	src/manager/authorize.c src/manager/authorize.h \
@@ -9,25 +17,32 @@ libtp_manager_a_SOURCES = \
 	src/manager/cluster.c src/manager/cluster.h \
 	src/manager/credentials.c src/manager/credentials.h \
 	src/manager/discovery.c src/manager/discovery.h \
+	src/manager/engagements.h \
+	src/manager/engagements_none.c \
+	src/manager/events.c src/manager/events.h \
 	src/manager/farewell.c \
 	src/manager/files.c src/manager/files.h \
 	src/manager/frontproxy.c src/manager/frontproxy.h \
 	src/manager/gate.c src/manager/gate.h \
 	src/manager/gate_path.c \
 	src/manager/health.c \
+	src/manager/hello.c src/manager/hello.h \
 	src/manager/identity.c src/manager/identity.h \
 	src/manager/info.c src/manager/info.h \
 	src/manager/link.c \
 	src/manager/link_dial.c \
-	src/manager/link_events.c \
+	src/manager/link_incoming.c \
 	src/manager/link_internal.h \
+	src/manager/link_to_pod.c \
 	src/manager/links.c src/manager/links.h \
 	src/manager/manager.c src/manager/manager.h \
 	src/manager/manager_internal.h \
 	src/manager/metrics.c src/manager/metrics.h \
 	src/manager/options.c src/manager/options.h \
+	src/manager/parts.h \
 	src/manager/policy.c src/manager/policy.h \
 	src/manager/refresh.c \
+	src/manager/replicas.c src/manager/replicas.h \
 	src/manager/resolvconf.c \
 	src/manager/review.c src/manager/review.h \
 	src/manager/selfcheck.c src/manager/selfcheck.h \
@@ -42,7 +57,8 @@ tp_manager_SOURCES = src/manager/main.c
 tp_manager_LDADD = $(MANAGER_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_manager check_manager_gate
+check_PROGRAMS += check_manager check_manager_gate check_manager_agent_pod \
+	check_manager_agents
 check_manager_SOURCES = tests/unit/check_manager.c \
 	tests/unit/pki.c tests/unit/pki.h
 check_manager_CFLAGS = $(CHECK_CFLAGS_ALL)
@@ -51,4 +67,13 @@ check_manager_gate_SOURCES = tests/unit/check_manager_gate.c \
 	tests/unit/pki.c tests/unit/pki.h
 check_manager_gate_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_manager_gate_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_manager_agent_pod_SOURCES = tests/unit/check_manager_agent_pod.c
+check_manager_agent_pod_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_agent_pod_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_manager_agents_SOURCES = tests/unit/check_manager_agents.c \
+	tests/unit/agents_world.c tests/unit/agents_world.h \
+	tests/unit/pki.c tests/unit/pki.h \
+	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
+check_manager_agents_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_agents_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 endif

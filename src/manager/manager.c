@@ -4,9 +4,12 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "manager/agent_review.h"
+#include "manager/agents.h"
 #include "manager/api.h"
 #include "manager/manager_internal.h"
 #include "manager/options.h"
+#include "manager/replicas.h"
 #include "manager/server.h"
 #include "manager/snapshot.h"
 
@@ -16,15 +19,22 @@
 #define DRAIN_MIN_MS 3000
 #define DRAIN_POLL   200
 
+/* So long engaged connections still come by here: until then the clients have
+ * incoming links at other replicas. */
+#define DRAIN_INCOMING_MS 2000
+
 static void stop(struct manager *m)
 {
     if (m->stopped)
         return;
     m->stopped = true;
     server_close(m->server);
+    server_close(m->agents_server);
     server_close(m->health);
     if (m->links)
         links_close(m->links);
+    agents_close(m->parts.agents);
+    replicas_close(m->replicas);
     uv_close((uv_handle_t *)&m->refresh_timer, NULL);
     uv_close((uv_handle_t *)&m->namespace_timer, NULL);
     uv_close((uv_handle_t *)&m->drain_timer, NULL);
@@ -36,6 +46,11 @@ static void drain_cb(uv_timer_t *timer)
     struct manager *m = timer->data;
     uint64_t since = uv_now(m->loop) - m->drain_started;
 
+    if (since >= DRAIN_INCOMING_MS && !m->agents_drained) {
+        m->agents_drained = true;
+        links_drain_incoming(m->links);
+        agents_drain(m->parts.agents);
+    }
     if (since >= DRAIN_MS ||
         (since >= DRAIN_MIN_MS && links_count(m->links) == 0))
         stop(m);
@@ -66,6 +81,27 @@ static void init_timers(struct manager *m)
     }
 }
 
+static int create_agents(struct manager *m, struct tp_error *err)
+{
+    struct agents_env env = {
+        .loop = m->loop,
+        .metrics = &m->metrics,
+        .parts = &m->parts,
+        .judge = &agent_api_judge,
+        .judge_arg = m->api,
+    };
+
+    m->parts.agents = agents_create(&env);
+    if (m->parts.agents)
+        m->replicas =
+            replicas_create(m->loop, m->api, m->options, m->parts.agents);
+    if (!m->replicas)
+        return tp_error_errno(err, -ENOMEM, "agents");
+    m->agents_server = server_create(m->loop, &m->options->listen_agents, true,
+                                     agents_request_cb, m->parts.agents, err);
+    return m->agents_server ? 0 : err->code;
+}
+
 static int create_parts(struct manager *m, struct tp_error *err)
 {
     struct links_env env = {
@@ -73,6 +109,7 @@ static int create_parts(struct manager *m, struct tp_error *err)
         .metrics = &m->metrics,
         .policy = &m->policy,
         .info = &m->info,
+        .parts = &m->parts,
         .rate = m->options->link_rate,
         .max_user = m->options->link_max,
     };
@@ -80,7 +117,7 @@ static int create_parts(struct manager *m, struct tp_error *err)
     m->api = env.api = api_create(m->loop, &m->endpoint);
     m->snapshot = calloc(1, sizeof(*m->snapshot));
     if (m->api)
-        m->links = links_create(&env);
+        m->parts.links = m->links = links_create(&env);
     if (!m->links || !m->snapshot)
         return tp_error_errno(err, -ENOMEM, "tp-manager");
     m->gate = (struct gate){
@@ -90,7 +127,7 @@ static int create_parts(struct manager *m, struct tp_error *err)
         .frontproxy = &m->frontproxy,
     };
     gate_init(&m->gate, m->loop);
-    return 0;
+    return create_agents(m, err);
 }
 
 static int start(struct manager *m, struct tp_error *err)
@@ -140,6 +177,8 @@ void manager_destroy(struct manager *m)
     if (!m)
         return;
     links_destroy(m->links);
+    agents_destroy(m->parts.agents);
+    replicas_destroy(m->replicas);
     refresh_release(m);
     kube_endpoint_release(&m->endpoint);
     free(m);

@@ -13,10 +13,12 @@
 #include "manager/links.h"
 #include "manager/manager.h"
 #include "manager/metrics.h"
+#include "manager/parts.h"
 #include "manager/policy.h"
 #include "kube/client.h"
 
 struct api;
+struct replicas;
 struct snapshot;
 struct tls_ctx;
 
@@ -26,8 +28,10 @@ struct manager {
     struct kube_endpoint endpoint;
     struct api *api;
     struct links *links;
+    struct parts parts;
+    struct replicas *replicas;
     struct metrics metrics;
-    struct server *server, *health;
+    struct server *server, *agents_server, *health;
     struct gate gate;
 
     /* What is known, see refresh.c. */
@@ -35,7 +39,7 @@ struct manager {
     struct frontproxy frontproxy;
     uint64_t frontproxy_at; /* uv_now() when it was read; 0: not in force */
     struct credentials credentials;
-    struct tls_ctx *tls;
+    struct tls_ctx *tls, *agents_tls;
     struct policy policy;
     struct info info;
     char *info_text; /* to see a change */
@@ -47,7 +51,7 @@ struct manager {
     uv_timer_t namespace_timer; /* farewell.c */
     uv_timer_t drain_timer;
     bool refreshing, asking_namespace, apiservice_gone;
-    bool draining, stopped;
+    bool draining, agents_drained, stopped;
     uint64_t drain_started;
 };
 

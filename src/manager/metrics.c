@@ -49,6 +49,13 @@ enum dial_outcome metrics_dial_outcome(int error)
     }
 }
 
+enum review_result metrics_review_result(int status)
+{
+    if (status == 0)
+        return REVIEW_ALLOWED;
+    return status == -EACCES ? REVIEW_DENIED : REVIEW_ERROR;
+}
+
 static void put_head(FILE *f, const char *name, const char *type,
                      const char *help)
 {
@@ -78,21 +85,38 @@ static uint64_t resident_bytes(void)
     return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static void put_dials(FILE *f, const char *name, const char *help,
+                      const uint64_t dials[DIAL_OUTCOMES])
+{
+    put_head(f, name, "counter", help);
+    for (unsigned i = 0; i < DIAL_OUTCOMES; i++)
+        put_row(f, name, "result", dial_names[i], dials[i]);
+}
+
+static void put_reviews(FILE *f, const char *name, const char *help,
+                        const uint64_t reviews[REVIEW_RESULTS])
+{
+    put_head(f, name, "counter", help);
+    for (unsigned i = 0; i < REVIEW_RESULTS; i++)
+        put_row(f, name, "result", review_names[i], reviews[i]);
+}
+
 static void put_tables(FILE *f, const struct metrics *m)
 {
-    put_head(f, "tp_dials_total", "counter", "Dials for users by result.");
-    for (unsigned i = 0; i < DIAL_OUTCOMES; i++)
-        put_row(f, "tp_dials_total", "result", dial_names[i], m->dials[i]);
+    put_dials(f, "tp_dials_total", "Dials for users by result.", m->dials);
+    put_dials(f, "tp_engaged_streams_total",
+              "Engaged connections of agents by result.", m->engaged);
+    put_dials(f, "tp_topod_streams_total",
+              "Connections to pods' localhost by result.", m->to_pod);
     put_head(f, "tp_denied_total", "counter",
              "Dials that the policy denied, by reason.");
     for (unsigned i = POLICY_ALLOWED + 1; i < POLICY_VERDICTS; i++)
         put_row(f, "tp_denied_total", "reason",
                 policy_verdict_name((enum policy_verdict)i), m->denied[i]);
-    put_head(f, "tp_reviews_total", "counter",
-             "SubjectAccessReviews by result.");
-    for (unsigned i = 0; i < REVIEW_RESULTS; i++)
-        put_row(f, "tp_reviews_total", "result", review_names[i],
-                m->reviews[i]);
+    put_reviews(f, "tp_reviews_total", "SubjectAccessReviews by result.",
+                m->reviews);
+    put_reviews(f, "tp_agent_reviews_total", "Agents' tokens by result.",
+                m->agent_reviews);
     put_head(f, "tp_bytes_total", "counter",
              "Payload of streams, from and to clients.");
     put_row(f, "tp_bytes_total", "direction", "in", m->bytes_in);
@@ -108,11 +132,18 @@ char *metrics_format(const struct metrics *m)
     if (!f)
         return NULL;
     put_one(f, "tp_links", "gauge", "Links that are open.", m->links);
+    put_one(f, "tp_links_incoming", "gauge",
+            "Links among them that are for engagements.", m->links_incoming);
     put_one(f, "tp_links_total", "counter", "Links that were opened.",
             m->links_total);
     put_one(f, "tp_streams", "gauge", "Streams that are open.", m->streams);
     put_one(f, "tp_requests_refused_total", "counter",
             "Requests on the API port that were not authorized.", m->refused);
+    put_one(f, "tp_agents", "gauge", "Pods whose agent is connected.",
+            m->agents);
+    put_one(f, "tp_agents_refused_total", "counter",
+            "Requests on the agents' port that were refused.",
+            m->agents_refused);
     put_tables(f, m);
     put_one(f, "process_resident_memory_bytes", "gauge",
             "Resident memory size in bytes.", resident_bytes());

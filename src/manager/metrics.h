@@ -27,7 +27,8 @@ enum review_result { REVIEW_ALLOWED, REVIEW_DENIED, REVIEW_ERROR };
 #define REVIEW_RESULTS (REVIEW_ERROR + 1)
 
 struct metrics {
-    uint64_t links; /* now */
+    uint64_t links;          /* now, both directions */
+    uint64_t links_incoming; /* of these */
     uint64_t links_total;
     uint64_t streams; /* now */
     uint64_t dials[DIAL_OUTCOMES];
@@ -36,9 +37,16 @@ struct metrics {
     uint64_t bytes_in;  /* of links that have ended: from clients */
     uint64_t bytes_out; /* to clients */
     uint64_t refused;   /* requests on the API port without a right to it */
+    uint64_t agents;    /* pods that are connected now */
+    uint64_t agents_refused;                /* requests on their port */
+    uint64_t agent_reviews[REVIEW_RESULTS]; /* of agents' tokens */
+    uint64_t engaged[DIAL_OUTCOMES];        /* streams of agents */
+    uint64_t to_pod[DIAL_OUTCOMES];         /* streams to pods' localhost */
 };
 
 enum dial_outcome metrics_dial_outcome(int error);
+/* 0: allowed, -EACCES: denied. */
+enum review_result metrics_review_result(int status);
 
 /* The page; the caller frees it. NULL if out of memory. */
 char *metrics_format(const struct metrics *m);

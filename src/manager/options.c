@@ -37,6 +37,8 @@ struct option_row {
 static const struct option_row rows[] = {
     {"listen", KIND_HOSTPORT, AT(listen), "[::]:8443", "ADDR:PORT",
      "serve the aggregated API here"},
+    {"listen-agents", KIND_HOSTPORT, AT(listen_agents), "[::]:8444",
+     "ADDR:PORT", "let agents in here"},
     {"metrics", KIND_HOSTPORT, AT(metrics), "[::]:8080", "ADDR:PORT",
      "serve health and metrics here"},
     {"namespace", KIND_TEXT, AT(ns), NULL, "NS",
@@ -306,9 +308,11 @@ static int check(const struct options *o, struct tp_error *err)
         return tp_error_set(err, -EINVAL,
                             "give either --ca-cert and --ca-key, or "
                             "--tls-cert and --tls-key");
-    if (!o->listen.sa.sa_family || !o->metrics.sa.sa_family)
+    if (!o->listen.sa.sa_family || !o->listen_agents.sa.sa_family ||
+        !o->metrics.sa.sa_family)
         return tp_error_set(err, -EINVAL,
-                            "--listen and --metrics need ADDR:PORT");
+                            "--listen, --listen-agents and --metrics need "
+                            "ADDR:PORT");
     if (!o->service)
         return tp_error_set(err, -EINVAL, "--service must not be empty");
     return 0;

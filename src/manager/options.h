@@ -17,7 +17,7 @@
 #include "manager/subnets.h"
 
 struct options {
-    union sockaddr_any listen, metrics;
+    union sockaddr_any listen, listen_agents, metrics;
     char *ns;
     char *service;
     char *apiservice;

@@ -7,7 +7,6 @@
  * front-proxy rules that could be read but are not acceptable end at once.
  */
 #include <errno.h>
-#include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "manager/identity.h"
 #include "manager/manager_internal.h"
 #include "manager/options.h"
+#include "manager/replicas.h"
 #include "manager/snapshot.h"
 #include "net/tls.h"
 
@@ -76,50 +76,48 @@ static void take_frontproxy(struct manager *m, struct snapshot *s,
         log_info("front-proxy rules read");
 }
 
-static void use_tls(struct manager *m, bool rules_changed)
+/* NULL: logged. client_ca NULL: no client certificate is asked for. */
+static struct tls_ctx *create_tls(const struct manager *m,
+                                  const char *client_ca)
 {
     struct tls_server_config config = {
         .cert_pem = m->credentials.cert_pem,
         .key_pem = m->credentials.key_pem,
-        .client_ca_pem = m->frontproxy.ca_pem,
+        .client_ca_pem = client_ca,
+        .newest_only = !client_ca, /* agents are ours, the API server is not */
     };
     struct tp_error err = {0};
+    struct tls_ctx *ctx = tls_ctx_create_server(&config, &err);
+
+    if (!ctx)
+        log_error("%s", err.text);
+    return ctx;
+}
+
+static void use_tls(struct manager *m, bool rules_changed)
+{
     struct tls_ctx *fresh = NULL;
 
-    if (config.client_ca_pem && m->nodes_known && m->self_known) {
-        fresh = tls_ctx_create_server(&config, &err);
-        if (!fresh)
-            log_error("%s", err.text);
-    }
+    if (m->frontproxy.ca_pem && m->nodes_known && m->self_known)
+        fresh = create_tls(m, m->frontproxy.ca_pem);
     server_set_tls(m->server, fresh, rules_changed);
     tls_ctx_destroy(m->tls);
     m->tls = fresh;
 }
 
+static void use_agents_tls(struct manager *m)
+{
+    struct tls_ctx *fresh = create_tls(m, NULL);
+
+    if (!fresh)
+        return; /* the old one is as good as it was */
+    server_set_tls(m->agents_server, fresh, false);
+    tls_ctx_destroy(m->agents_tls);
+    m->agents_tls = fresh;
+}
+
 /* ---- what may be dialled ----------------------------------------------------
  */
-
-/* The addresses of this pod. */
-static void add_own_addresses(struct subnets *out)
-{
-    struct ifaddrs *list = NULL;
-
-    if (getifaddrs(&list) < 0)
-        return;
-    for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
-        union sockaddr_any addr;
-        char text[SOCKADDR_TEXT];
-
-        if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET &&
-                             i->ifa_addr->sa_family != AF_INET6))
-            continue;
-        memset(&addr, 0, sizeof(addr));
-        addr.sa.sa_family = i->ifa_addr->sa_family;
-        memcpy(&addr, i->ifa_addr, sockaddr_len(&addr));
-        subnets_add_text(out, sockaddr_format_ip(&addr, text));
-    }
-    freeifaddrs(list);
-}
 
 static void take_subnets(struct subnets *to, struct subnets *from)
 {
@@ -175,7 +173,7 @@ static int build_policy(const struct manager *m, struct policy *p)
         subnets_add_all(&p->node_exceptions, &o->dial_allow_node) < 0 ||
         subnets_add_all(&p->self, &m->snapshot->self) < 0)
         return -ENOMEM;
-    add_own_addresses(&p->self);
+    replicas_add_own(&p->self);
     subnets_merge(&p->allowed);
     subnets_merge(&p->nodes);
     subnets_merge(&p->node_exceptions);
@@ -315,6 +313,8 @@ static void apply(struct manager *m, struct snapshot *s)
     use_info(m);
     if (rules_changed || cert_changed || !m->tls)
         use_tls(m, rules_changed);
+    if (cert_changed || !m->agents_tls)
+        use_agents_tls(m);
 }
 
 static void timer_cb(uv_timer_t *timer);
@@ -377,6 +377,7 @@ void refresh_release(struct manager *m)
     frontproxy_release(&m->frontproxy);
     credentials_release(&m->credentials);
     tls_ctx_destroy(m->tls);
+    tls_ctx_destroy(m->agents_tls);
     policy_release(&m->policy);
     info_release(&m->info);
     free(m->info_text);

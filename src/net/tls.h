@@ -38,6 +38,7 @@ struct tls_server_config {
     const char *key_pem;
     const char *client_ca_pem; /* ask for a client certificate; NULL: do not */
     bool client_required;      /* no certificate, no handshake */
+    bool newest_only;          /* TLS 1.3 */
 };
 
 struct tls_ctx *tls_ctx_create_client(const struct tls_client_config *config,

@@ -260,6 +260,9 @@ static int setup_server(SSL_CTX *c, const struct tls_server_config *config,
     rc = use_identity(c, config->cert_pem, config->key_pem, err);
     if (rc < 0)
         return rc;
+    if (config->newest_only &&
+        SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION) != 1)
+        return tp_error_set(err, -ENOTSUP, "TLS library: no TLS 1.3");
     if (!config->client_ca_pem) {
         if (config->client_required)
             return tp_error_set(err, -EINVAL,

@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "manager/agent_pod.h"
 #include "manager/cluster.h"
 #include "manager/frontproxy.h"
 #include "manager/gate.h"
 #include "manager/identity.h"
 #include "manager/info.h"
+#include "manager/hello.h"
 #include "manager/policy.h"
+#include "manager/replicas.h"
 #include "manager/review.h"
 #include "net/http1.h"
 
@@ -100,6 +103,45 @@ static void cluster(const char *text, size_t len)
     json_object_put(obj);
 }
 
+/* A token leads to a path, and to nothing outside of it. */
+static void check_path(const struct agent_token *token)
+{
+    char path[AGENT_PATH_MAX];
+
+    agent_pod_path(token, path);
+    if (strncmp(path, "/api/v1/namespaces/", 19) != 0 || strstr(path, "..") ||
+        strpbrk(path, "?#%") || !strstr(path, "/pods/"))
+        abort();
+}
+
+/* TokenReview, Pod, ReplicaSet, EndpointSlices and an agent's hello: all are
+ * told apart by what they hold, so each gets every text. */
+static void agent(const char *text, size_t len)
+{
+    struct json_object *obj = json_parse_text(text, len, NULL), *hello = NULL;
+    struct agent_token token;
+    struct subnets own = {0};
+    struct agent_pod pod;
+    char path[AGENT_PATH_MAX], *answer = NULL;
+
+    if (agent_token_parse(&token, obj, NULL) == 0)
+        check_path(&token);
+    token = (struct agent_token){"ns", "pod", "u"};
+    if (agent_pod_parse(&pod, &token, obj, NULL) == 0) {
+        (void)agent_pod_has_replicaset(&pod, path);
+        (void)agent_pod_has_port(&pod, "", &(struct engagement_port){80, 0});
+        (void)agent_pod_set_replicaset(&pod, obj, NULL);
+    }
+    agent_pod_release(&pod);
+    json_object_put(replicas_list(&own, obj));
+    json_object_put(obj);
+    if (hello_read(text, len, "the agent", &hello, &answer) != 200 && !answer)
+        abort();
+    (void)hello_check(200, text, len);
+    json_object_put(hello);
+    free(answer);
+}
+
 static void resolvconf(const char *text)
 {
     struct cluster_dns dns;
@@ -148,6 +190,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     text = strndup((const char *)data + 1, size - 1);
     switch (data[0]) {
+    case 'a':
+        agent(text, strlen(text));
+        break;
     case 'h':
         hello(text, strlen(text));
         break;

@@ -336,7 +336,7 @@ static void setup(void)
     fake_open(&cluster);
     fake_open(&upstream);
     cluster.tag = true;
-    dns = dns_create(&pair.loop, &upstream.addr, 1, 0, NULL);
+    dns = dns_create(pair.loop, &upstream.addr, 1, 0, NULL);
     ck_assert_ptr_nonnull(dns);
     configure(0);
     dns_set_tunnel(dns, pair.client);

@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 
 #include "base/json.h"
+#include "manager/api.h"
 #include "manager/certificate.h"
 #include "manager/frontproxy.h"
 #include "manager/gate.h"
@@ -300,6 +301,51 @@ START_TEST(after_a_rotation_the_old_proxy_is_not_heard)
 }
 END_TEST
 
+#define LINK                                                                   \
+    "/apis/connect.tp.internal/v1/namespaces/ns/connections/"                  \
+    "abcdefghijklmnopqrstuvwxyz/portforward HTTP/1.1\r\nHost: x\r\n"           \
+    "X-Remote-User: a\r\nConnection: Upgrade\r\n"
+#define WEBSOCKET                                                              \
+    "GET " LINK "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"          \
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"                          \
+    "Sec-WebSocket-Protocol: "
+
+/* What is an upgrade goes on to the API server, which is not there: 503. */
+START_TEST(links_of_both_directions_are_asked_for)
+{
+    static const struct {
+        const char *request;
+        int status;
+    } rows[] = {
+        {"POST " LINK "Upgrade: tp/1\r\n\r\n", 503},
+        {"POST " LINK "Upgrade: tp-incoming/1\r\n\r\n", 503},
+        {"POST " LINK "Upgrade: tp-agent/1\r\n\r\n", 400},
+        {"GET " LINK "Upgrade: tp-incoming/1\r\n\r\n", 400},
+        {WEBSOCKET "v1.link.tp.internal\r\n\r\n", 503},
+        {WEBSOCKET "x, v1.incoming.tp.internal\r\n\r\n", 503},
+        {WEBSOCKET "v2.incoming.tp.internal\r\n\r\n", 400},
+    };
+    const struct kube_endpoint nowhere = {
+        .server = (char *)(uintptr_t) "https://127.0.0.1:9",
+        .proxy_url = (char *)(uintptr_t) "",
+    };
+    struct fixture f;
+
+    setup(&f);
+    f.gate.api = api_create(&f.loop, &nowhere);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        char request[1024];
+
+        snprintf(request, sizeof(request), "%.*sConnection: close\r\n\r\n",
+                 (int)strlen(rows[i].request) - 2, rows[i].request);
+        ck_assert_msg(ask(&f, &f.client, request) == rows[i].status, "%s",
+                      request);
+    }
+    api_close(f.gate.api);
+    teardown(&f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("manager_gate");
@@ -311,6 +357,7 @@ int main(void)
     tcase_add_test(tc, connections_are_kept_and_answer_in_order);
     tcase_add_test(tc, malformed_and_too_large_heads_are_refused);
     tcase_add_test(tc, after_a_rotation_the_old_proxy_is_not_heard);
+    tcase_add_test(tc, links_of_both_directions_are_asked_for);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }

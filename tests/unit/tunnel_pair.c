@@ -80,7 +80,7 @@ static struct tunnel *make_end(struct pair *p, enum tunnel_role role, int fd)
 
     config.role = role;
     set_nonblock(fd);
-    t = tunnel_create(&p->loop, stream_create_fd(&p->loop, fd), &config,
+    t = tunnel_create(p->loop, stream_create_fd(p->loop, fd), &config,
                       role == TUNNEL_CLIENT ? &client_ops : &server_ops, p);
     ck_assert_ptr_nonnull(t);
     return t;
@@ -88,8 +88,11 @@ static struct tunnel *make_end(struct pair *p, enum tunnel_role role, int fd)
 
 static void init_loop(struct pair *p)
 {
-    ck_assert_int_eq(uv_loop_init(&p->loop), 0);
-    uv_timer_init(&p->loop, &p->turn);
+    if (!p->loop) {
+        p->loop = &p->own_loop;
+        ck_assert_int_eq(uv_loop_init(p->loop), 0);
+    }
+    uv_timer_init(p->loop, &p->turn);
 }
 
 void pair_init(struct pair *p)
@@ -122,9 +125,9 @@ static void turn_cb(uv_timer_t *timer)
 
 void pair_turn(struct pair *p)
 {
-    if (uv_backend_timeout(&p->loop) != 0)
+    if (uv_backend_timeout(p->loop) != 0)
         uv_timer_start(&p->turn, turn_cb, 1, 1);
-    uv_run(&p->loop, UV_RUN_ONCE);
+    uv_run(p->loop, UV_RUN_ONCE);
     uv_timer_stop(&p->turn);
 }
 
@@ -133,9 +136,11 @@ void pair_close(struct pair *p)
     tunnel_destroy(p->client);
     tunnel_destroy(p->server);
     uv_close((uv_handle_t *)&p->turn, NULL);
-    uv_run(&p->loop, UV_RUN_DEFAULT);
+    if (p->loop != &p->own_loop)
+        return;
+    uv_run(p->loop, UV_RUN_DEFAULT);
     ck_assert_uint_eq(p->relays, 0);
-    ck_assert_int_eq(uv_loop_close(&p->loop), 0);
+    ck_assert_int_eq(uv_loop_close(p->loop), 0);
 }
 
 static void relay_ended_cb(void *arg, uint64_t in, uint64_t out)
@@ -147,13 +152,21 @@ static void relay_ended_cb(void *arg, uint64_t in, uint64_t out)
     p->relays--;
 }
 
+static void note_opened(struct pair *p, const struct tunnel_open *open)
+{
+    if (open->name)
+        snprintf(p->opened_text, sizeof(p->opened_text), "%s:%u", open->name,
+                 open->port);
+    else if (open->kind != TUNNEL_REQUEST)
+        sockaddr_format(&open->addr, p->opened_text);
+}
+
 int pair_serve(struct pair *p, struct tunnel_stream *s,
                const struct tunnel_open *open)
 {
     int fd;
 
-    if (open->kind != TUNNEL_REQUEST)
-        sockaddr_format(&open->addr, p->opened_text);
+    note_opened(p, open);
     if (p->refuse)
         return p->refuse;
     if (open->kind != TUNNEL_TCP)
@@ -168,7 +181,7 @@ int pair_serve(struct pair *p, struct tunnel_stream *s,
     set_nonblock(fd);
     ck_assert_int_eq(tunnel_stream_answer(s, 0), 0);
     p->relays++;
-    ck_assert_ptr_nonnull(relay_create(&p->loop, fd, s, relay_ended_cb, p));
+    ck_assert_ptr_nonnull(relay_create(p->loop, fd, s, relay_ended_cb, p));
     return 0;
 }
 
@@ -186,7 +199,7 @@ static void dial_opened_cb(void *arg, int status)
 
     if (status == 0) {
         d->pair->relays++;
-        ck_assert_ptr_nonnull(relay_create(&d->pair->loop, d->fd, d->stream,
+        ck_assert_ptr_nonnull(relay_create(d->pair->loop, d->fd, d->stream,
                                            relay_ended_cb, d->pair));
         d->fd = -1;
         *d->status = 1;

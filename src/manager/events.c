@@ -1,10 +1,10 @@
-/* link_events.c - GET /tp/v1/events: a long answer of JSON lines */
+#include "manager/events.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "manager/link_internal.h"
 
 /* A client that does not read for so long is not listening. */
 #define EVENTS_MAX 262144
@@ -58,7 +58,12 @@ static const struct tunnel_stream_ops ops = {
     .closed_cb = closed_cb,
 };
 
-int link_events_open(struct link *link, struct tunnel_stream *s)
+void events_init(struct events *events)
+{
+    LIST_INIT(&events->streams);
+}
+
+int events_open(struct events *events, struct tunnel_stream *s)
 {
     struct event_stream *e = calloc(1, sizeof(*e));
 
@@ -66,7 +71,7 @@ int link_events_open(struct link *link, struct tunnel_stream *s)
         return -ENOMEM;
     e->stream = s;
     buf_init(&e->out, EVENTS_MAX);
-    LIST_INSERT_HEAD(&link->events, e, entry);
+    LIST_INSERT_HEAD(&events->streams, e, entry);
     tunnel_stream_set_user(s, &ops, e);
     return tunnel_stream_answer(s, 0);
 }
@@ -79,11 +84,11 @@ static bool append_line(struct event_stream *e, const char *line)
            buf_append(&e->out, "\n", 1) == 0;
 }
 
-void link_events_send(struct link *link, const char *line)
+void events_send(struct events *events, const char *line)
 {
     struct event_stream *e, *next;
 
-    for (e = LIST_FIRST(&link->events); e; e = next) {
+    for (e = LIST_FIRST(&events->streams); e; e = next) {
         next = LIST_NEXT(e, entry);
         if (append_line(e, line))
             tunnel_stream_resume(e->stream);
