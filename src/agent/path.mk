@@ -12,3 +12,17 @@ AGENT_PATH_SOURCES = \
 	src/agent/udp_flow.c \
 	src/agent/udp_port.c
 AGENT_PATH_LIBS = $(NFTABLES_LIBS)
+
+if HAVE_CHECK
+check_PROGRAMS += check_agent_tcp check_agent_udp
+check_agent_tcp_SOURCES = tests/unit/check_agent_tcp.c \
+	tests/unit/agent_world.c tests/unit/agent_world.h \
+	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
+check_agent_tcp_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_agent_tcp_LDADD = $(AGENT_LIBS) $(CHECK_LIBS)
+check_agent_udp_SOURCES = tests/unit/check_agent_udp.c \
+	tests/unit/agent_world.c tests/unit/agent_world.h \
+	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
+check_agent_udp_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_agent_udp_LDADD = $(AGENT_LIBS) $(CHECK_LIBS)
+endif

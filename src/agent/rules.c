@@ -37,10 +37,7 @@ static void put_ports(FILE *f, const struct agent_path_config *config)
 
         if (p->mode != PORT_REDIRECT)
             continue;
-        fprintf(f, "meta nfproto ipv4 %s dport %u dnat ip to :%u\n", protocol,
-                p->port, p->listen);
-        fprintf(f, "meta nfproto ipv6 %s dport %u dnat ip6 to :%u\n", protocol,
-                p->port, p->listen);
+        fprintf(f, "%s dport %u dnat to :%u\n", protocol, p->port, p->listen);
     }
     fputs("}\n", f);
 }
