@@ -26,3 +26,15 @@ check_agent_udp_SOURCES = tests/unit/check_agent_udp.c \
 check_agent_udp_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_agent_udp_LDADD = $(AGENT_LIBS) $(CHECK_LIBS)
 endif
+
+# In namespaces of their own (root): the redirect rules and the figures.
+EXTRA_PROGRAMS += netns-agent
+netns_agent_SOURCES = tests/netns/testagent.c
+netns_agent_LDADD = $(AGENT_LIBS)
+CLEANFILES += netns-agent
+EXTRA_DIST += tests/netns/agent.py
+
+.PHONY: check-netns-agent
+check-netns-agent: netns-agent netns-load
+	$(top_srcdir)/tests/netns/agent.py --build .
+check-netns: check-netns-agent

@@ -15,7 +15,8 @@
  * Only the port is changed (dnat without an address, where `redirect` would put
  * 127.0.0.1 in on lo): so the agent sees which address was asked, also of UDP,
  * for which there is no SO_ORIGINAL_DST. A nat chain sees the first packet of a
- * connection; the rest of it, and the answers, follow by themselves.
+ * connection; the rest of it, and the answers, follow by themselves. One that
+ * runs already looks like a new one to a fresh table: only a SYN is.
  */
 #define TABLE "inet tp_agent"
 
@@ -33,11 +34,12 @@ static void put_ports(FILE *f, const struct agent_path_config *config)
     fputs("chain ports {\n", f);
     for (size_t i = 0; i < config->n_ports; i++) {
         const struct agent_port_config *p = &config->ports[i];
-        const char *protocol = p->udp ? "udp" : "tcp";
+        const char *match =
+            p->udp ? "udp" : "tcp flags & (fin|syn|rst|ack) == syn tcp";
 
         if (p->mode != PORT_REDIRECT)
             continue;
-        fprintf(f, "%s dport %u dnat to :%u\n", protocol, p->port, p->listen);
+        fprintf(f, "%s dport %u dnat to :%u\n", match, p->port, p->listen);
     }
     fputs("}\n", f);
 }
