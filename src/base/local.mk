@@ -5,6 +5,7 @@ libtp_base_a_SOURCES = \
 	src/base/encoding.c src/base/encoding.h \
 	src/base/error.c src/base/error.h \
 	src/base/file.c src/base/file.h \
+	src/base/flow_table.c src/base/flow_table.h \
 	src/base/json.c src/base/json.h \
 	src/base/log.c src/base/log.h \
 	src/base/sockaddr.c src/base/sockaddr.h

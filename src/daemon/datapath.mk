@@ -3,7 +3,6 @@ DATAPATH_SOURCES = \
 	src/daemon/capture_set.c src/daemon/capture_set.h \
 	src/daemon/datapath.c src/daemon/datapath.h \
 	src/daemon/datapath_marks.h \
-	src/daemon/flow_table.c src/daemon/flow_table.h \
 	src/daemon/hold_queue.c src/daemon/hold_queue.h \
 	src/daemon/netlink.c src/daemon/netlink.h \
 	src/daemon/nft.c src/daemon/nft.h \
@@ -22,8 +21,8 @@ if HAVE_CHECK
 check_PROGRAMS += check_datapath
 check_datapath_SOURCES = tests/unit/check_datapath.c
 check_datapath_CFLAGS = $(CHECK_CFLAGS_ALL)
-check_datapath_LDADD = libtp-daemon.a $(BASE_LIBS) $(UV_LIBS) \
-	$(DATAPATH_LIBS) $(CHECK_LIBS)
+check_datapath_LDADD = libtp-daemon.a $(NET_LIBS) $(DATAPATH_LIBS) \
+	$(CHECK_LIBS)
 endif
 
 # In namespaces of its own (root): the kernel's side of the data path, with a

@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <nftables/libnftables.h>
-
 #include "base/cleanup.h"
 #include "daemon/datapath_marks.h"
+#include "net/nftables.h"
 
 /*
  * The path of a packet, in order of the hooks:
@@ -31,41 +30,9 @@
  * should a captured subnet cover them.
  */
 
-/* nft's message in one line; the first is the one that tells most. */
-static void one_line(char *text)
-{
-    text[strcspn(text, "\n")] = '\0';
-}
-
-static int run(const char *commands, bool dry, struct tp_error *err)
-{
-    struct nft_ctx *ctx = nft_ctx_new(NFT_CTX_DEFAULT);
-    char text[256];
-    int rc;
-
-    if (!ctx)
-        return tp_error_set(err, -ENOMEM, "nftables: no context");
-    nft_ctx_output_set_flags(ctx, NFT_CTX_OUTPUT_NUMERIC_ALL);
-    nft_ctx_set_dry_run(ctx, dry);
-    errno = 0;
-    if (nft_ctx_buffer_output(ctx) || nft_ctx_buffer_error(ctx)) {
-        nft_ctx_free(ctx);
-        return tp_error_set(err, -ENOMEM, "nftables: no buffer");
-    }
-    if (nft_run_cmd_from_buffer(ctx, commands) == 0) {
-        nft_ctx_free(ctx);
-        return 0;
-    }
-    rc = errno > 0 ? -errno : -EIO;
-    snprintf(text, sizeof(text), "%s", nft_ctx_get_error_buffer(ctx));
-    nft_ctx_free(ctx);
-    one_line(text);
-    return tp_error_set(err, rc, "nftables: %s", text);
-}
-
 int nft_run(const char *commands, struct tp_error *err)
 {
-    return run(commands, false, err);
+    return nftables_run(commands, false, err);
 }
 
 static void put_range(FILE *f, int family, const struct capture_range *range)
@@ -256,7 +223,7 @@ int nft_check(const struct nft_config *config, struct tp_error *err)
 
     if (!text)
         return tp_error_errno(err, -ENOMEM, "nftables");
-    return run(text, true, err);
+    return nftables_run(text, true, err);
 }
 
 static bool table_exists(void)

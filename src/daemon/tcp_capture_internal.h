@@ -13,7 +13,7 @@
 #ifndef TP_DAEMON_TCP_CAPTURE_INTERNAL_H
 #define TP_DAEMON_TCP_CAPTURE_INTERNAL_H
 
-#include "daemon/flow_table.h"
+#include "base/flow_table.h"
 #include "daemon/tcp_capture.h"
 
 struct tcp_accept;

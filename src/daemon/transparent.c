@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/datapath_marks.h"
+#include "net/pktinfo.h"
 
 #ifndef IPV6_RECVORIGDSTADDR
 #define IPV6_RECVORIGDSTADDR 74
@@ -121,27 +122,6 @@ ssize_t transparent_recv(int fd, void *data, size_t len,
     return n;
 }
 
-/* The source address of one datagram, as ip(7) and ipv6(7) want it. */
-static size_t put_source(struct cmsghdr *c, const union sockaddr_any *local)
-{
-    if (local->sa.sa_family == AF_INET6) {
-        struct in6_pktinfo info = {.ipi6_addr = local->in6.sin6_addr};
-
-        c->cmsg_level = SOL_IPV6;
-        c->cmsg_type = IPV6_PKTINFO;
-        c->cmsg_len = CMSG_LEN(sizeof(info));
-        memcpy(CMSG_DATA(c), &info, sizeof(info));
-        return CMSG_SPACE(sizeof(info));
-    }
-    struct in_pktinfo info = {.ipi_spec_dst = local->in4.sin_addr};
-
-    c->cmsg_level = SOL_IP;
-    c->cmsg_type = IP_PKTINFO;
-    c->cmsg_len = CMSG_LEN(sizeof(info));
-    memcpy(CMSG_DATA(c), &info, sizeof(info));
-    return CMSG_SPACE(sizeof(info));
-}
-
 int transparent_send_as(int fd, const void *data, size_t len,
                         const union sockaddr_any *local,
                         const union sockaddr_any *peer)
@@ -158,7 +138,7 @@ int transparent_send_as(int fd, const void *data, size_t len,
                          .msg_iov = &iov,
                          .msg_iovlen = 1,
                          .msg_control = control.buf};
-    size_t used = put_source(&control.align, local);
+    size_t used = pktinfo_put(&control.align, local);
     struct cmsghdr *c = (struct cmsghdr *)(void *)(control.buf + used);
 
     c->cmsg_level = SOL_SOCKET;

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "daemon/flow_table.h"
+#include "base/flow_table.h"
 #include "daemon/transparent.h"
 #include "tunnel/udp.h"
 

@@ -112,20 +112,25 @@ struct listener *listener_create(uv_loop_t *loop,
                                  struct tp_error *err)
 {
     char text[SOCKADDR_TEXT];
-    struct listener *l = calloc(1, sizeof(*l));
-    int fd, rc;
+    int fd = open_socket(addr, backlog);
 
-    if (!l) {
-        tp_error_set(err, -ENOMEM, "out of memory");
+    if (fd < 0) {
+        tp_error_errno(err, fd, "listen on %s", sockaddr_format(addr, text));
         return NULL;
     }
-    fd = open_socket(addr, backlog);
-    rc = fd < 0 ? fd : uv_poll_init(loop, &l->poll, fd);
+    return listener_create_fd(loop, fd, cb, arg, err);
+}
+
+struct listener *listener_create_fd(uv_loop_t *loop, int fd, listener_cb *cb,
+                                    void *arg, struct tp_error *err)
+{
+    struct listener *l = calloc(1, sizeof(*l));
+    int rc = l ? uv_poll_init(loop, &l->poll, fd) : -ENOMEM;
+
     if (rc < 0) {
-        if (fd >= 0)
-            close(fd);
+        close(fd);
         free(l);
-        tp_error_errno(err, rc, "listen on %s", sockaddr_format(addr, text));
+        tp_error_errno(err, rc, "listener");
         return NULL;
     }
     l->cb = cb;

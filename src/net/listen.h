@@ -25,6 +25,11 @@ struct listener *listener_create(uv_loop_t *loop,
                                  listener_cb *cb, void *arg,
                                  struct tp_error *err);
 
+/* The same on a non-blocking socket that listens already, which is owned from
+ * here on (also on failure). */
+struct listener *listener_create_fd(uv_loop_t *loop, int fd, listener_cb *cb,
+                                    void *arg, struct tp_error *err);
+
 /* The address that is listened on: port 0 has become a real one. */
 void listener_get_addr(const struct listener *l, union sockaddr_any *addr);
 

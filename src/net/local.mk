@@ -8,6 +8,8 @@ libtp_net_a_SOURCES = \
 	src/net/http1.c src/net/http1.h \
 	src/net/limit.c src/net/limit.h \
 	src/net/listen.c src/net/listen.h \
+	src/net/nftables.c src/net/nftables.h \
+	src/net/pktinfo.c src/net/pktinfo.h \
 	src/net/stream.c src/net/stream.h \
 	src/net/stream_fd.c \
 	src/net/stream_internal.h \

@@ -35,6 +35,8 @@ struct relay {
     uint64_t bytes_in, bytes_out;
     relay_end_cb *cb;
     void *arg;
+    relay_tap_cb *tap; /* NULL: nobody looks */
+    void *tap_arg;
 };
 
 static void poll_cb(uv_poll_t *poll, int status, int events);
@@ -123,6 +125,8 @@ static ssize_t pull_cb(void *arg, void *data, size_t len)
     while (n < 0 && errno == EINTR);
     if (n > 0) {
         r->bytes_out += (uint64_t)n;
+        if (r->tap)
+            r->tap(r->tap_arg, data, (size_t)n);
         if ((size_t)n < len && !r->broken) {
             r->readable = false; /* most likely nothing more is there */
             need(r, UV_READABLE);
@@ -136,8 +140,11 @@ static ssize_t pull_cb(void *arg, void *data, size_t len)
     }
     r->read_end = true;
     r->readable = false;
-    if (n == 0 && !r->broken)
+    if (n == 0 && !r->broken) {
+        if (r->tap)
+            r->tap(r->tap_arg, NULL, 0);
         return 0;
+    }
     return -ECONNRESET;
 }
 
@@ -223,6 +230,12 @@ struct relay *relay_create(uv_loop_t *loop, int fd, struct tunnel_stream *s,
     arm(r);
     tstream_make_ready(s); /* for what came before */
     return r;
+}
+
+void relay_set_tap(struct relay *r, relay_tap_cb *cb, void *arg)
+{
+    r->tap = cb;
+    r->tap_arg = arg;
 }
 
 void relay_abort(struct relay *r)

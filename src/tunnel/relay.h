@@ -20,6 +20,10 @@ typedef void relay_end_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out);
 struct relay *relay_create(uv_loop_t *loop, int fd, struct tunnel_stream *s,
                            relay_end_cb *cb, void *arg);
 
+/* Shows what the socket sends before the stream gets it; len 0: its end. */
+typedef void relay_tap_cb(void *arg, const void *data, size_t len);
+void relay_set_tap(struct relay *r, relay_tap_cb *cb, void *arg);
+
 /* Resets both sides. */
 void relay_abort(struct relay *r);
 

@@ -2,10 +2,13 @@
  * load.c - connections and round trips, as fast as one process can
  *
  *   netns-load serve PORT            echo, one connection after the other
+ *   netns-load sink PORT             reads, one connection after the other
+ *   netns-load bulk ADDR:PORT N      sends N MiB to a sink
  *   netns-load connect ADDR:PORT N   N times connect, 1 byte, RST
  *   netns-load trip ADDR:PORT N      N round trips of 64 bytes
  *
- * Prints JSON: connections a second, or p50 and p99 in microseconds.
+ * Prints JSON: connections a second, p50 and p99 in microseconds, or MiB a
+ * second.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -44,7 +47,17 @@ static void echo(int fd)
     close(fd);
 }
 
-__attribute__((noreturn)) static void serve(uint16_t port)
+static void swallow(int fd)
+{
+    static char buf[256 * 1024];
+
+    while (read(fd, buf, sizeof(buf)) > 0)
+        ;
+    close(fd);
+}
+
+__attribute__((noreturn)) static void serve(uint16_t port,
+                                            void (*serve_cb)(int fd))
 {
     union sockaddr_any any;
     const int on = 1;
@@ -59,7 +72,7 @@ __attribute__((noreturn)) static void serve(uint16_t port)
         int fd = accept(l, NULL, NULL);
 
         if (fd >= 0)
-            echo(fd);
+            serve_cb(fd);
     }
 }
 
@@ -124,20 +137,42 @@ static void many_trips(const union sockaddr_any *addr, int n)
     free(us);
 }
 
+/* The sink closes when it has read the end. */
+static void bulk(const union sockaddr_any *addr, int mib)
+{
+    static char buf[256 * 1024];
+    double start = now_us();
+    int fd = connect_to(addr);
+
+    for (int i = 0; i < 4 * mib; i++) {
+        if (send(fd, buf, sizeof(buf), 0) != (ssize_t)sizeof(buf))
+            die("send");
+    }
+    shutdown(fd, SHUT_WR);
+    if (read(fd, buf, 1) != 0)
+        die("the end");
+    close(fd);
+    printf("{\"mib_s\": %.0f}\n", mib * 1e6 / (now_us() - start));
+}
+
 int main(int argc, char **argv)
 {
     union sockaddr_any addr;
     int n = argc == 4 ? atoi(argv[3]) : 0;
 
     if (argc == 3 && !strcmp(argv[1], "serve"))
-        serve((uint16_t)atoi(argv[2]));
+        serve((uint16_t)atoi(argv[2]), echo);
+    if (argc == 3 && !strcmp(argv[1], "sink"))
+        serve((uint16_t)atoi(argv[2]), swallow);
     if (n <= 0 || sockaddr_parse_hostport(&addr, argv[2]) < 0) {
-        fprintf(stderr, "usage: netns-load serve PORT | "
-                        "connect|trip ADDR:PORT N\n");
+        fprintf(stderr, "usage: netns-load serve|sink PORT | "
+                        "connect|trip|bulk ADDR:PORT N\n");
         return 2;
     }
     if (!strcmp(argv[1], "connect"))
         many_connects(&addr, n);
+    else if (!strcmp(argv[1], "bulk"))
+        bulk(&addr, n);
     else
         many_trips(&addr, n);
     return 0;

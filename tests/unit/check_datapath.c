@@ -6,7 +6,7 @@
 
 #include "daemon/capture_set.h"
 #include "daemon/datapath_marks.h"
-#include "daemon/flow_table.h"
+#include "base/flow_table.h"
 #include "daemon/hold_queue.h"
 #include "daemon/nft.h"
 #include "daemon/packet.h"

@@ -2,11 +2,11 @@
  * flow_table.h - conversations by their two addresses
  *
  * A hash table whose nodes lie in their users' structs. The hash is keyed at
- * random: a program in the namespace chooses ports, and must not be able to
+ * random: whoever sends chooses ports, and must not be able to
  * choose buckets.
  */
-#ifndef TP_DAEMON_FLOW_TABLE_H
-#define TP_DAEMON_FLOW_TABLE_H
+#ifndef TP_BASE_FLOW_TABLE_H
+#define TP_BASE_FLOW_TABLE_H
 
 #include <stddef.h>
 #include <stdint.h>

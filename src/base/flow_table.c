@@ -1,4 +1,4 @@
-#include "daemon/flow_table.h"
+#include "base/flow_table.h"
 
 #include <errno.h>
 #include <stdlib.h>
