@@ -77,20 +77,30 @@ static void poll_cb(uv_poll_t *poll, int status, int events)
     op_report(op, -error);
 }
 
+/* A socket, or a negative errno. */
+static int open_socket(int family, uint32_t mark)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int rc;
+
+    if (fd < 0)
+        return -errno;
+    if (mark == 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0)
+        return fd;
+    rc = -errno;
+    close(fd);
+    return rc;
+}
+
 /* Returns 0 if connected, -EINPROGRESS with the connect under way, or another
  * negative errno. */
-static int op_connect(struct connect_op *op, const union sockaddr_any *addr,
-                      uint32_t mark)
+static int op_connect(struct connect_op *op, const union sockaddr_any *addr)
 {
     int rc;
 
-    op->fd = socket(addr->sa.sa_family,
-                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (op->fd < 0)
-        return -errno;
-    if (mark != 0 &&
-        setsockopt(op->fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
-        return -errno;
+        return op->fd;
     if (connect(op->fd, &addr->sa, sockaddr_len(addr)) == 0)
         return 0;
     if (errno != EINPROGRESS)
@@ -107,16 +117,28 @@ struct connect_op *connect_start(uv_loop_t *loop,
                                  const union sockaddr_any *addr, uint32_t mark,
                                  unsigned timeout_ms, connect_cb *cb, void *arg)
 {
+    return connect_start_fd(loop, open_socket(addr->sa.sa_family, mark), addr,
+                            timeout_ms, cb, arg);
+}
+
+struct connect_op *connect_start_fd(uv_loop_t *loop, int fd,
+                                    const union sockaddr_any *addr,
+                                    unsigned timeout_ms, connect_cb *cb,
+                                    void *arg)
+{
     struct connect_op *op = calloc(1, sizeof(*op));
 
-    if (!op)
+    if (!op) {
+        if (fd >= 0)
+            close(fd);
         return NULL;
+    }
     op->cb = cb;
     op->arg = arg;
-    op->fd = -1;
+    op->fd = fd;
     uv_timer_init(loop, &op->timer);
     op->timer.data = op;
-    op->status = op_connect(op, addr, mark);
+    op->status = op_connect(op, addr);
     if (op->status == -EINPROGRESS)
         op->status = -ETIMEDOUT;
     else

@@ -73,6 +73,12 @@ struct connect_op *connect_start(uv_loop_t *loop,
                                  const union sockaddr_any *addr, uint32_t mark,
                                  unsigned timeout_ms, connect_cb *cb,
                                  void *arg);
+/* The same with a non-blocking socket that the caller made, which is owned from
+ * here on; a negative errno instead of a socket is what cb will get. */
+struct connect_op *connect_start_fd(uv_loop_t *loop, int fd,
+                                    const union sockaddr_any *addr,
+                                    unsigned timeout_ms, connect_cb *cb,
+                                    void *arg);
 void connect_cancel(struct connect_op *op);
 
 #endif
