@@ -1,6 +1,8 @@
 #include "agent/serve.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,6 +11,7 @@
 #include <config.h>
 
 #include "agent/environment.h"
+#include "agent/path.h"
 #include "base/cleanup.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -172,6 +175,25 @@ static void connected_cb(void *arg, int status, int fd)
     free(d);
 }
 
+/* With the TOS that the redirect rules let pass: it is the app that is meant,
+ * also at a port that is engaged. A socket, or a negative errno. */
+static int pod_socket(const union sockaddr_any *addr, int type)
+{
+    const int tos = AGENT_APP_TOS;
+    bool ipv6 = addr->sa.sa_family == AF_INET6;
+    int fd = socket(addr->sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int rc;
+
+    if (fd < 0)
+        return -errno;
+    if (setsockopt(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TCLASS : IP_TOS,
+                   &tos, sizeof(tos)) == 0)
+        return fd;
+    rc = -errno;
+    close(fd);
+    return rc;
+}
+
 static int dial_tcp(const struct serve *v, struct tunnel_stream *s,
                     const union sockaddr_any *addr)
 {
@@ -181,7 +203,8 @@ static int dial_tcp(const struct serve *v, struct tunnel_stream *s,
         return -ENOMEM;
     d->loop = v->loop;
     d->stream = s;
-    d->op = connect_start(v->loop, addr, 0, CONNECT_MS, connected_cb, d);
+    d->op = connect_start_fd(v->loop, pod_socket(addr, SOCK_STREAM), addr,
+                             CONNECT_MS, connected_cb, d);
     if (!d->op) {
         free(d);
         return -ENOMEM;
@@ -193,11 +216,10 @@ static int dial_tcp(const struct serve *v, struct tunnel_stream *s,
 static int dial_udp(const struct serve *v, struct tunnel_stream *s,
                     const union sockaddr_any *addr)
 {
-    int fd = socket(addr->sa.sa_family,
-                    SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = pod_socket(addr, SOCK_DGRAM);
 
     if (fd < 0)
-        return -errno;
+        return fd;
     if (connect(fd, &addr->sa, sockaddr_len(addr)) < 0) {
         int rc = -errno;
 

@@ -281,7 +281,17 @@ static int read_pod_ips(struct settings *s, struct tp_error *err)
     return 0;
 }
 
-int settings_read_ports(struct settings *s, struct tp_error *err)
+static int read_level(struct settings *s, struct tp_error *err)
+{
+    const char *level = getenv("TP_AGENT_LOG_LEVEL");
+
+    s->log_level = LOG_INFO;
+    if (level && *level && log_parse_level(level, &s->log_level) < 0)
+        return tp_error_set(err, -EINVAL, "TP_AGENT_LOG_LEVEL: not a level");
+    return 0;
+}
+
+int settings_read(struct settings *s, struct tp_error *err)
 {
     const char *text;
     int rc;
@@ -290,20 +300,21 @@ int settings_read_ports(struct settings *s, struct tp_error *err)
     rc = need("TP_AGENT_CONFIG", &text, err);
     if (rc == 0)
         rc = settings_parse(s, text, err);
-    return rc == 0 ? read_pod_ips(s, err) : rc;
+    if (rc == 0)
+        rc = read_pod_ips(s, err);
+    return rc == 0 ? read_level(s, err) : rc;
 }
 
-static int read_manager(struct settings *s, struct tp_error *err)
+int settings_read_links(struct settings *s, struct tp_error *err)
 {
+    const char *token = getenv("TP_AGENT_TOKEN_FILE");
     const char *address, *name;
-    int rc = need("TP_AGENT_MANAGER", &address, err);
 
-    if (rc == 0)
-        rc = need("TP_AGENT_SERVER_NAME", &name, err);
-    if (rc == 0)
-        rc = need("TP_AGENT_CA", &s->ca_pem, err);
-    if (rc < 0)
-        return rc;
+    s->token_file = token && *token ? token : SETTINGS_TOKEN_FILE;
+    if (need("TP_AGENT_MANAGER", &address, err) < 0 ||
+        need("TP_AGENT_SERVER_NAME", &name, err) < 0 ||
+        need("TP_AGENT_CA", &s->ca_pem, err) < 0)
+        return -EINVAL;
     if (sockaddr_parse_hostport(&s->manager, address) < 0 ||
         sockaddr_port(&s->manager) == 0)
         return tp_error_set(err, -EINVAL,
@@ -312,19 +323,4 @@ static int read_manager(struct settings *s, struct tp_error *err)
         return tp_error_set(err, -EINVAL, "TP_AGENT_SERVER_NAME: too long");
     strcpy(s->server_name, name);
     return 0;
-}
-
-int settings_read(struct settings *s, struct tp_error *err)
-{
-    const char *level = getenv("TP_AGENT_LOG_LEVEL");
-    const char *token = getenv("TP_AGENT_TOKEN_FILE");
-    int rc = settings_read_ports(s, err);
-
-    if (rc == 0)
-        rc = read_manager(s, err);
-    s->token_file = token && *token ? token : SETTINGS_TOKEN_FILE;
-    s->log_level = LOG_INFO;
-    if (rc == 0 && level && *level && log_parse_level(level, &s->log_level) < 0)
-        rc = tp_error_set(err, -EINVAL, "TP_AGENT_LOG_LEVEL: not a level");
-    return rc;
 }

@@ -47,11 +47,11 @@ struct settings {
  * -EBADMSG. Release it in any case. */
 int settings_parse(struct settings *s, const char *text, struct tp_error *err);
 
-/* TP_AGENT_CONFIG and the pod's addresses: for init and ready. */
-int settings_read_ports(struct settings *s, struct tp_error *err);
-/* All variables: for the agent. The environment must not change while the
- * object is used. */
+/* TP_AGENT_CONFIG, the pod's addresses, the log's level. */
 int settings_read(struct settings *s, struct tp_error *err);
+/* After it: what the links need. The environment must not change while the
+ * object is used. A failure leaves the rest as it was. */
+int settings_read_links(struct settings *s, struct tp_error *err);
 
 void settings_release(struct settings *s);
 

@@ -138,6 +138,13 @@ static void set_variables(void)
     setenv("TP_AGENT_LOG_LEVEL", "debug", 1);
 }
 
+static int read_all(struct settings *s, struct tp_error *err)
+{
+    int rc = settings_read(s, err);
+
+    return rc < 0 ? rc : settings_read_links(s, err);
+}
+
 START_TEST(settings_come_from_the_environment)
 {
     static const struct {
@@ -153,24 +160,29 @@ START_TEST(settings_come_from_the_environment)
     };
     struct tp_error err = {0};
     struct settings s;
+    char text[SOCKADDR_TEXT];
 
     set_variables();
-    ck_assert_msg(settings_read(&s, &err) == 0, "%s", err.text);
+    ck_assert_msg(read_all(&s, &err) == 0, "%s", err.text);
     ck_assert_uint_eq(sockaddr_port(&s.manager), 8444);
     ck_assert_str_eq(s.server_name, "tp-manager.tp-system.svc");
     ck_assert_str_eq(s.token_file, "/run/tp/token/token");
+    ck_assert_str_eq(sockaddr_format_ip(&s.path.pod_ip4, text), "10.42.0.5");
+    ck_assert_str_eq(sockaddr_format_ip(&s.path.pod_ip6, text), "fd00::5");
     ck_assert_int_eq(s.log_level, LOG_DEBUG);
     settings_release(&s);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         set_variables();
         setenv(bad[i].name, bad[i].value, 1);
-        ck_assert_int_lt(settings_read(&s, &err), 0);
+        ck_assert_int_lt(read_all(&s, &err), 0);
         ck_assert_msg(strstr(err.text, bad[i].name), "%s", err.text);
         settings_release(&s);
     }
     set_variables();
-    unsetenv("TP_AGENT_MANAGER"); /* init and ready do without */
-    ck_assert_int_eq(settings_read_ports(&s, &err), 0);
+    unsetenv("TP_AGENT_MANAGER"); /* the pod's ports do without */
+    unsetenv("TP_AGENT_POD_IPS");
+    ck_assert_int_eq(settings_read(&s, &err), 0);
+    ck_assert_str_eq(sockaddr_format_ip(&s.path.pod_ip4, text), "10.42.0.5");
     settings_release(&s);
 }
 END_TEST

@@ -732,13 +732,26 @@ START_TEST(pods_udp_ports)
 {
     union sockaddr_any addr = {.in4 = {.sin_family = AF_INET}}, peer;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-    socklen_t len = sizeof(addr.in4), peer_len = sizeof(peer);
+    socklen_t len = sizeof(addr.in4);
     struct flow f = {0}, g = {0};
     struct fake_replica *r;
     struct tunnel_udp *u;
     struct world w;
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
     char text[16];
+    struct iovec iov = {text, sizeof(text)};
+    struct msghdr msg = {.msg_name = &peer,
+                         .msg_namelen = sizeof(peer),
+                         .msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof(control)};
+    int on = 1;
 
+    ck_assert_int_eq(setsockopt(fd, SOL_IP, IP_RECVTOS, &on, sizeof(on)), 0);
     addr.in4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     ck_assert_int_eq(bind(fd, &addr.sa, len), 0);
     ck_assert_int_eq(getsockname(fd, &addr.sa, &len), 0);
@@ -749,8 +762,10 @@ START_TEST(pods_udp_ports)
     RUN_UNTIL(r[0].in);
     u = tunnel_udp_open(r[0].in, &addr, 0, &flow_ops, &f);
     tunnel_udp_send(u, "ping", 4);
-    RUN_UNTIL(recvfrom(fd, text, 4, 0, &peer.sa, &peer_len) == 4);
-    ck_assert_int_eq(sendto(fd, "pong", 4, 0, &peer.sa, peer_len), 4);
+    RUN_UNTIL(recvmsg(fd, &msg, 0) == 4);
+    ck_assert_int_eq(control.head.cmsg_type, IP_TOS); /* the rules know it */
+    ck_assert_uint_eq(*CMSG_DATA(&control.head), AGENT_APP_TOS);
+    ck_assert_int_eq(sendto(fd, "pong", 4, 0, &peer.sa, msg.msg_namelen), 4);
     RUN_UNTIL(!strcmp(f.heard, "pong"));
     tunnel_udp_close(u);
     addr.in4.sin_addr.s_addr = htonl(0x7f000002);
