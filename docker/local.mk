@@ -1,7 +1,8 @@
 # Images are made from the built programs without Docker; tp loads the daemon's
 # into the engine itself. In a build directory: build/images below it.
 IMAGES_DIR = build/images
-IMAGES = $(IMAGES_DIR)/tp-daemon.tar $(IMAGES_DIR)/tp-manager.tar
+IMAGES = $(IMAGES_DIR)/tp-agent.tar $(IMAGES_DIR)/tp-daemon.tar \
+	$(IMAGES_DIR)/tp-manager.tar
 IMAGE_TOOLS = $(top_srcdir)/docker/mkimage $(top_srcdir)/docker/rootfs
 
 EXTRA_DIST += .dockerignore docker/mkimage docker/rootfs docker/Dockerfile docker/README.md
@@ -18,10 +19,15 @@ $(IMAGES_DIR)/tp-manager.tar: tp-manager$(EXEEXT) $(IMAGE_TOOLS)
 	$(AM_V_GEN)$(top_srcdir)/docker/mkimage -u 65532:65532 ./tp-manager \
 		tp-manager:$(PACKAGE_VERSION) /usr/bin/tp-manager $@
 
+$(IMAGES_DIR)/tp-agent.tar: tp-agent$(EXEEXT) $(IMAGE_TOOLS)
+	$(AM_V_GEN)$(top_srcdir)/docker/mkimage -u 65532:65532 ./tp-agent \
+		tp-agent:$(PACKAGE_VERSION) /usr/bin/tp-agent $@
+
 install-data-local: images
 	$(MKDIR_P) "$(DESTDIR)$(pkgdatadir)"
 	$(INSTALL_DATA) $(IMAGES) "$(DESTDIR)$(pkgdatadir)"
 
 uninstall-local:
-	rm -f "$(DESTDIR)$(pkgdatadir)/tp-daemon.tar" \
+	rm -f "$(DESTDIR)$(pkgdatadir)/tp-agent.tar" \
+		"$(DESTDIR)$(pkgdatadir)/tp-daemon.tar" \
 		"$(DESTDIR)$(pkgdatadir)/tp-manager.tar"

@@ -15,12 +15,20 @@ static const char *const level_names[] = {
     [LOG_DEBUG] = "debug",
 };
 
-/* The one piece of process-wide state: which lines are wanted. */
+/* The one piece of process-wide state: which lines are wanted, and by whom. */
 static enum log_level max_level = LOG_INFO;
+static log_tap_cb *tap_cb;
+static void *tap_arg;
 
 void log_set_level(enum log_level level)
 {
     max_level = level;
+}
+
+void log_set_tap(log_tap_cb *cb, void *arg)
+{
+    tap_cb = cb;
+    tap_arg = arg;
 }
 
 int log_parse_level(const char *name, enum log_level *level)
@@ -46,7 +54,7 @@ static void escape_controls(char *text)
 
 void log_write(enum log_level level, const char *fmt, ...)
 {
-    char text[1024], stamp[32];
+    char text[1024], stamp[32], line[1100];
     struct timespec now;
     struct tm tm;
     va_list ap;
@@ -60,8 +68,11 @@ void log_write(enum log_level level, const char *fmt, ...)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
     strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-    fprintf(stderr, "%s.%03ldZ %s %s\n", stamp, now.tv_nsec / 1000000,
-            level_names[level], text);
+    snprintf(line, sizeof(line), "%s.%03ldZ %s %s", stamp,
+             now.tv_nsec / 1000000, level_names[level], text);
+    fprintf(stderr, "%s\n", line);
+    if (tap_cb)
+        tap_cb(tap_arg, line);
 }
 
 void log_json(struct json_object *obj)

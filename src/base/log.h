@@ -19,6 +19,11 @@ int log_parse_level(const char *name, enum log_level *level);
 void log_write(enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Gets each line that is written as well, with its time, without newline. Must
+ * not log itself. NULL: nobody. */
+typedef void log_tap_cb(void *arg, const char *line);
+void log_set_tap(log_tap_cb *cb, void *arg);
+
 /* A log line that is one JSON object (audit events): written as it is. */
 struct json_object;
 void log_json(struct json_object *obj);

@@ -59,6 +59,11 @@ fuzz_manager_SOURCES = tests/fuzz/fuzz_manager.c
 fuzz_manager_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_manager_LDADD = $(MANAGER_LIBS)
 
+FUZZ_TARGETS += fuzz_agent
+fuzz_agent_SOURCES = tests/fuzz/fuzz_agent.c
+fuzz_agent_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_agent_LDADD = $(AGENT_LIBS)
+
 FUZZ_TARGETS += fuzz_kubeconfig
 fuzz_kubeconfig_SOURCES = tests/fuzz/fuzz_kubeconfig.c
 fuzz_kubeconfig_LDFLAGS = $(FUZZ_FLAGS)

@@ -1,0 +1,254 @@
+#include "agent/serve.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <config.h>
+
+#include "agent/environment.h"
+#include "agent/path.h"
+#include "base/cleanup.h"
+#include "base/encoding.h"
+#include "base/json.h"
+#include "net/dial.h"
+#include "tunnel/relay.h"
+#include "tunnel/udp.h"
+
+#define CONNECT_MS 10000 /* loopback answers at once, or its queue is full */
+
+#define ENVIRONMENT_PATH "/tp/v1/environment/"
+
+/* ---- requests ------------------------------------------------------------ */
+
+static int respond(struct tunnel_stream *s, int status,
+                   struct json_object *answer)
+{
+    if (!answer)
+        return -ENOMEM;
+    return tunnel_stream_respond(
+        s, status,
+        json_object_to_json_string_ext(
+            answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+static int respond_error(struct tunnel_stream *s, int status, const char *text)
+{
+    cleanup_json struct json_object *answer = json_object_new_object();
+
+    json_put_str(answer, "error", text);
+    return respond(s, status, answer);
+}
+
+static int answer_environment(const struct serve *v, struct tunnel_stream *s,
+                              const char *container)
+{
+    cleanup_json struct json_object *answer = NULL;
+    char name[64], hostname[256] = "";
+    struct environment_source source = {.environ = v->environ,
+                                        .exclude = v->settings->exclude,
+                                        .hostname = hostname};
+    struct tp_error err = {0};
+    int i = -ENOENT;
+
+    if (percent_decode(name, sizeof(name), container, strlen(container)) == 0)
+        i = settings_find_container(v->settings, name);
+    if (i < 0)
+        return respond_error(s, 404, "no such container");
+    source.index = (size_t)i;
+    source.names = v->settings->names[i];
+    gethostname(hostname, sizeof(hostname) - 1);
+    answer = environment_build(&source, &err);
+    return answer ? respond(s, 200, answer) : respond_error(s, 422, err.text);
+}
+
+static int answer_status(const struct serve *v, struct tunnel_stream *s)
+{
+    cleanup_json struct json_object *answer = json_object_new_object();
+
+    json_put_str(answer, "version", VERSION);
+    v->status_cb(v->status_arg, answer);
+    return respond(s, 200, answer);
+}
+
+static int answer_log(const struct serve *v, struct tunnel_stream *s)
+{
+    cleanup_json struct json_object *answer = json_object_new_object();
+    cleanup_free char *text = logring_text(v->log);
+
+    json_put_str(answer, "log", text);
+    return respond(s, 200, answer);
+}
+
+static int answer_request(const struct serve *v, struct tunnel_stream *s,
+                          const struct tunnel_open *open)
+{
+    const char *path = open->path;
+
+    if (strcmp(open->method, "GET") != 0)
+        return respond_error(s, 404, "no such request");
+    if (!strcmp(path, "/tp/v1/status"))
+        return answer_status(v, s);
+    if (!strcmp(path, "/tp/v1/log"))
+        return answer_log(v, s);
+    if (!strncmp(path, ENVIRONMENT_PATH, strlen(ENVIRONMENT_PATH)))
+        return answer_environment(v, s, path + strlen(ENVIRONMENT_PATH));
+    return respond_error(s, 404, "no such request");
+}
+
+/* ---- the pod's own ports --------------------------------------------------
+ */
+
+/* Until the connection is there the stream's user is one of these. */
+struct pod_dial {
+    uv_loop_t *loop;
+    struct tunnel_stream *stream;
+    struct connect_op *op;
+};
+
+static void dial_closed_cb(void *arg, int status)
+{
+    struct pod_dial *d = arg;
+
+    (void)status;
+    if (d->op)
+        connect_cancel(d->op);
+    free(d);
+}
+
+static ssize_t dial_pull_cb(void *arg, void *data, size_t len)
+{
+    (void)arg;
+    (void)data;
+    (void)len;
+    return -EAGAIN;
+}
+
+static ssize_t dial_push_cb(void *arg, const void *data, size_t len)
+{
+    (void)arg;
+    (void)data;
+    (void)len;
+    return 0; /* stays in the window until the relay takes it */
+}
+
+static void dial_eof_cb(void *arg)
+{
+    (void)arg;
+}
+
+static const struct tunnel_stream_ops dial_ops = {
+    .pull_cb = dial_pull_cb,
+    .push_cb = dial_push_cb,
+    .eof_cb = dial_eof_cb,
+    .closed_cb = dial_closed_cb,
+};
+
+static void relay_ended_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out)
+{
+    (void)arg;
+    (void)bytes_in;
+    (void)bytes_out;
+}
+
+static void connected_cb(void *arg, int status, int fd)
+{
+    struct pod_dial *d = arg;
+    struct tunnel_stream *s = d->stream;
+
+    d->op = NULL;
+    if (status < 0) {
+        tunnel_stream_answer(s, status); /* closed_cb frees d */
+        return;
+    }
+    status = tunnel_stream_answer(s, 0);
+    if (status < 0) {
+        close(fd);
+        tunnel_stream_reset(s, status);
+        return;
+    }
+    relay_create(d->loop, fd, s, relay_ended_cb, NULL);
+    free(d);
+}
+
+/* With the TOS that the redirect rules let pass: it is the app that is meant,
+ * also at a port that is engaged. A socket, or a negative errno. */
+static int pod_socket(const union sockaddr_any *addr, int type)
+{
+    const int tos = AGENT_APP_TOS;
+    bool ipv6 = addr->sa.sa_family == AF_INET6;
+    int fd = socket(addr->sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int rc;
+
+    if (fd < 0)
+        return -errno;
+    if (setsockopt(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TCLASS : IP_TOS,
+                   &tos, sizeof(tos)) == 0)
+        return fd;
+    rc = -errno;
+    close(fd);
+    return rc;
+}
+
+static int dial_tcp(const struct serve *v, struct tunnel_stream *s,
+                    const union sockaddr_any *addr)
+{
+    struct pod_dial *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return -ENOMEM;
+    d->loop = v->loop;
+    d->stream = s;
+    d->op = connect_start_fd(v->loop, pod_socket(addr, SOCK_STREAM), addr,
+                             CONNECT_MS, connected_cb, d);
+    if (!d->op) {
+        free(d);
+        return -ENOMEM;
+    }
+    tunnel_stream_set_user(s, &dial_ops, d);
+    return 0;
+}
+
+static int dial_udp(const struct serve *v, struct tunnel_stream *s,
+                    const union sockaddr_any *addr)
+{
+    int fd = pod_socket(addr, SOCK_DGRAM);
+
+    if (fd < 0)
+        return fd;
+    if (connect(fd, &addr->sa, sockaddr_len(addr)) < 0) {
+        int rc = -errno;
+
+        close(fd);
+        return rc;
+    }
+    if (!tunnel_udp_serve(v->loop, s, fd, 0, NULL, NULL))
+        return -ENOMEM;
+    return 0;
+}
+
+/* Exactly these two: other addresses of 127/8 may belong to nobody, or to a
+ * sidecar that binds them because nobody else reaches them. */
+static bool is_loopback(const union sockaddr_any *addr)
+{
+    if (addr->sa.sa_family == AF_INET)
+        return addr->in4.sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+    return IN6_IS_ADDR_LOOPBACK(&addr->in6.sin6_addr);
+}
+
+int serve_open(void *arg, struct tunnel_stream *s,
+               const struct tunnel_open *open)
+{
+    const struct serve *v = arg;
+
+    if (open->kind == TUNNEL_REQUEST)
+        return answer_request(v, s, open);
+    if (!is_loopback(&open->addr))
+        return -EACCES;
+    return open->kind == TUNNEL_UDP ? dial_udp(v, s, &open->addr)
+                                    : dial_tcp(v, s, &open->addr);
+}
