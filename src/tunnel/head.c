@@ -134,51 +134,91 @@ static int parse_port(const char *text, uint16_t *port)
     return 0;
 }
 
-int head_parse_udp_path(const char *path, union sockaddr_any *addr)
+bool head_is_name(const char *text)
 {
-    char ip[SOCKADDR_TEXT], port_text[8];
-    uint16_t port;
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+    return strspn(text, letters) == TUNNEL_NAME_LEN &&
+           text[TUNNEL_NAME_LEN] == '\0';
+}
+
+int head_parse_udp_path(const char *path, struct head_target *to)
+{
+    char port_text[8];
 
     if (!path || strncmp(path, UDP_PATH, strlen(UDP_PATH)) != 0)
         return -EINVAL;
-    path = decode_segment(path + strlen(UDP_PATH), ip, sizeof(ip));
+    path = decode_segment(path + strlen(UDP_PATH), to->host, sizeof(to->host));
     if (path)
         path = decode_segment(path, port_text, sizeof(port_text));
-    if (!path || *path || parse_port(port_text, &port) != 0)
+    if (!path || *path)
         return -EINVAL;
-    return sockaddr_parse(addr, ip, port);
+    return parse_port(port_text, &to->port);
 }
 
-/* Fills open from the head. 0 or -EINVAL. */
-static int parse_head(struct tunnel_stream *s, struct tunnel_open *open)
+/* NAME:PORT, ADDR:PORT, [ADDR]:PORT. */
+static int parse_authority(const char *text, struct head_target *to)
+{
+    const char *colon = text ? strrchr(text, ':') : NULL;
+    size_t len = colon ? (size_t)(colon - text) : 0;
+
+    if (len > 2 && text[0] == '[' && text[len - 1] == ']') {
+        text++;
+        len -= 2;
+    } else if (memchr(text ? text : "", ':', len)) {
+        return -EINVAL; /* IPv6 without brackets */
+    }
+    if (len == 0 || len >= sizeof(to->host))
+        return -EINVAL;
+    memcpy(to->host, text, len);
+    to->host[len] = '\0';
+    return parse_port(colon + 1, &to->port);
+}
+
+/* Where to: an address or a name, as this end allows. */
+static int take_target(const struct tunnel_stream *s, struct tunnel_open *open,
+                       const struct head_target *to)
+{
+    enum tunnel_names names = s->tunnel->config.names;
+
+    open->port = to->port;
+    if (head_is_name(to->host)) {
+        open->name = to->host;
+        return names == TUNNEL_ADDRESSES ? -EINVAL : 0;
+    }
+    if (names == TUNNEL_NAMES ||
+        sockaddr_parse(&open->addr, to->host, to->port) < 0)
+        return -EINVAL;
+    sockaddr_unmap(&open->addr);
+    return 0;
+}
+
+/* Fills open from the head; `to` lives as long as open. 0 or -EINVAL. */
+static int parse_head(struct tunnel_stream *s, struct tunnel_open *open,
+                      struct head_target *to)
 {
     const struct tunnel_head *head = s->head;
-    int rc = 0;
+    int rc;
 
     if (!head || !head->method || head->foreign || head->too_large)
         return -EINVAL;
     if (strcmp(head->method, "CONNECT") != 0) {
-        s->kind = TUNNEL_REQUEST;
+        open->kind = s->kind = TUNNEL_REQUEST;
         open->method = head->method;
         open->path = head->path;
-        rc = head->path ? 0 : -EINVAL;
-    } else if (!head->protocol) {
+        return head->path ? 0 : -EINVAL;
+    }
+    if (!head->protocol) {
         s->kind = TUNNEL_TCP;
-        rc = head->authority
-                 ? sockaddr_parse_hostport(&open->addr, head->authority)
-                 : -EINVAL;
-        if (rc == 0 && sockaddr_port(&open->addr) == 0)
-            rc = -EINVAL;
+        rc = parse_authority(head->authority, to);
     } else {
         s->kind = TUNNEL_UDP;
         rc = strcmp(head->protocol, "connect-udp") == 0
-                 ? head_parse_udp_path(head->path, &open->addr)
+                 ? head_parse_udp_path(head->path, to)
                  : -EINVAL;
     }
     open->kind = s->kind;
-    if (s->kind != TUNNEL_REQUEST && rc == 0)
-        sockaddr_unmap(&open->addr);
-    return rc;
+    return rc == 0 ? take_target(s, open, to) : rc;
 }
 
 static void call_open(struct tunnel_stream *s, struct tunnel_open *open)
@@ -206,7 +246,8 @@ static void free_head(struct tunnel_stream *s)
 void head_complete(struct tunnel_stream *s, bool end_stream)
 {
     struct tunnel_open open = {0};
-    int rc = parse_head(s, &open);
+    struct head_target to;
+    int rc = parse_head(s, &open, &to);
 
     s->in_eof = end_stream;
     if (rc == 0 && s->kind == TUNNEL_REQUEST) {

@@ -74,24 +74,26 @@ open_stream(struct tunnel *t, enum tunnel_kind kind, const nghttp2_nv *nv,
     return s;
 }
 
-struct tunnel_stream *tunnel_open_tcp(struct tunnel *t,
-                                      const union sockaddr_any *addr,
+static struct tunnel_stream *open_tcp(struct tunnel *t,
+                                      const struct head_target *to,
                                       const struct tunnel_stream_ops *ops,
                                       void *arg)
 {
-    char text[SOCKADDR_TEXT];
+    bool v6 = strchr(to->host, ':') != NULL;
+    char text[SOCKADDR_TEXT + 10];
     nghttp2_nv nv[2];
 
+    snprintf(text, sizeof(text), v6 ? "[%s]:%u" : "%s:%u", to->host, to->port);
     nv[0] = head_nv(":method", "CONNECT");
-    nv[1] = head_nv(":authority", sockaddr_format(addr, text));
+    nv[1] = head_nv(":authority", text);
     return open_stream(t, TUNNEL_TCP, nv, 2, NULL, 0, ops, arg);
 }
 
-static void udp_path(const union sockaddr_any *addr, char *path, size_t size)
+static void udp_path(const struct head_target *to, char *path, size_t size)
 {
-    char ip[SOCKADDR_TEXT], coded[3 * SOCKADDR_TEXT], *out = coded;
+    char coded[3 * SOCKADDR_TEXT], *out = coded;
 
-    for (const char *p = sockaddr_format_ip(addr, ip); *p; p++) {
+    for (const char *p = to->host; *p; p++) {
         if (*p == ':') {
             memcpy(out, "%3A", 3);
             out += 3;
@@ -100,17 +102,18 @@ static void udp_path(const union sockaddr_any *addr, char *path, size_t size)
         }
     }
     *out = '\0';
-    snprintf(path, size, "/.well-known/masque/udp/%s/%u/", coded,
-             sockaddr_port(addr));
+    snprintf(path, size, "/.well-known/masque/udp/%s/%u/", coded, to->port);
 }
 
-struct tunnel_stream *open_udp(struct tunnel *t, const union sockaddr_any *addr,
-                               const struct tunnel_stream_ops *ops, void *arg)
+static struct tunnel_stream *open_udp(struct tunnel *t,
+                                      const struct head_target *to,
+                                      const struct tunnel_stream_ops *ops,
+                                      void *arg)
 {
     char path[256];
     nghttp2_nv nv[6];
 
-    udp_path(addr, path, sizeof(path));
+    udp_path(to, path, sizeof(path));
     nv[0] = head_nv(":method", "CONNECT");
     nv[1] = head_nv(":protocol", "connect-udp");
     nv[2] = head_nv(":scheme", "http");
@@ -118,6 +121,48 @@ struct tunnel_stream *open_udp(struct tunnel *t, const union sockaddr_any *addr,
     nv[4] = head_nv(":path", path);
     nv[5] = head_nv("capsule-protocol", "?1");
     return open_stream(t, TUNNEL_UDP, nv, 6, NULL, 0, ops, arg);
+}
+
+struct tunnel_stream *tunnel_open_to(struct tunnel *t,
+                                     const struct tunnel_open *open,
+                                     const struct tunnel_stream_ops *ops,
+                                     void *arg)
+{
+    struct head_target to = {.port = open->port};
+
+    if (open->name) {
+        if (!head_is_name(open->name) || open->port == 0) {
+            errno = EINVAL;
+            return NULL;
+        }
+        memcpy(to.host, open->name, TUNNEL_NAME_LEN + 1);
+    } else {
+        sockaddr_format_ip(&open->addr, to.host);
+        to.port = sockaddr_port(&open->addr);
+    }
+    return open->kind == TUNNEL_UDP ? open_udp(t, &to, ops, arg)
+                                    : open_tcp(t, &to, ops, arg);
+}
+
+struct tunnel_stream *tunnel_open_tcp(struct tunnel *t,
+                                      const union sockaddr_any *addr,
+                                      const struct tunnel_stream_ops *ops,
+                                      void *arg)
+{
+    const struct tunnel_open to = {.kind = TUNNEL_TCP, .addr = *addr};
+
+    return tunnel_open_to(t, &to, ops, arg);
+}
+
+struct tunnel_stream *tunnel_open_tcp_name(struct tunnel *t, const char *name,
+                                           uint16_t port,
+                                           const struct tunnel_stream_ops *ops,
+                                           void *arg)
+{
+    const struct tunnel_open to = {
+        .kind = TUNNEL_TCP, .name = name, .port = port};
+
+    return tunnel_open_to(t, &to, ops, arg);
 }
 
 struct tunnel_stream *open_request(struct tunnel *t, const char *method,

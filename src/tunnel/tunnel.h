@@ -38,6 +38,8 @@ enum tunnel_kind { TUNNEL_TCP, TUNNEL_UDP, TUNNEL_REQUEST };
 struct tunnel_open {
     enum tunnel_kind kind;
     union sockaddr_any addr; /* TCP and UDP: where to */
+    const char *name;        /* or, see enum tunnel_names: by name, */
+    uint16_t port;           /* and its port; name NULL: by address */
     const char *method;      /* REQUEST */
     const char *path;        /* REQUEST */
     const char *body;        /* REQUEST: the whole body, NUL-terminated */
@@ -79,8 +81,14 @@ struct tunnel_ops {
     void (*closed_cb)(void *arg, int status, const char *why);
 };
 
+/* What a peer may name in TCP and UDP streams: addresses, names of engagements
+ * (TUNNEL_NAME_LEN of [a-z0-9], which no address looks like), or both. */
+enum tunnel_names { TUNNEL_ADDRESSES, TUNNEL_NAMES, TUNNEL_ADDRESSES_AND_NAMES };
+#define TUNNEL_NAME_LEN 26
+
 struct tunnel_config {
     enum tunnel_role role;
+    enum tunnel_names names;
     size_t budget;        /* bytes of unread data in all; 0: 8 MiB */
     unsigned max_streams; /* that the peer may open; 0: 4096 */
     unsigned ping_ms;     /* 0: 20 s; three unanswered end the link */
@@ -111,6 +119,18 @@ struct tunnel_stream *tunnel_open_tcp(struct tunnel *t,
                                       const union sockaddr_any *addr,
                                       const struct tunnel_stream_ops *ops,
                                       void *arg);
+
+/* A TCP stream, or the bare one of a UDP flow (its bytes are capsules), to what
+ * `to` says: kind and name with port, or kind and addr. Errors as above; EINVAL
+ * for a name that is none. */
+struct tunnel_stream *tunnel_open_to(struct tunnel *t,
+                                     const struct tunnel_open *to,
+                                     const struct tunnel_stream_ops *ops,
+                                     void *arg);
+struct tunnel_stream *tunnel_open_tcp_name(struct tunnel *t, const char *name,
+                                           uint16_t port,
+                                           const struct tunnel_stream_ops *ops,
+                                           void *arg);
 
 /* A JSON request; body may be NULL. cb gets the HTTP status or a negative errno
  * (-ETIMEDOUT after 30 s) and the body (at most 1 MiB, NUL-terminated,

@@ -63,6 +63,12 @@ struct tunnel_head {
     bool too_large;
 };
 
+/* Where a TCP or UDP stream goes, as it is written. */
+struct head_target {
+    char host[SOCKADDR_TEXT];
+    uint16_t port;
+};
+
 struct tunnel_stream {
     LIST_ENTRY(tunnel_stream) entry;
     TAILQ_ENTRY(tunnel_stream) ready_entry;
@@ -198,7 +204,9 @@ void head_free(struct tunnel_head *head);
 void head_complete(struct tunnel_stream *s, bool end_stream);
 /* Client: a response head is complete. */
 void head_response(struct tunnel_stream *s);
-int head_parse_udp_path(const char *path, union sockaddr_any *addr);
+int head_parse_udp_path(const char *path, struct head_target *to);
+/* Is it the name of an engagement? */
+bool head_is_name(const char *text);
 int head_store_body(struct tunnel_stream *s, const uint8_t *data, size_t len);
 nghttp2_nv head_nv(const char *name, const char *value);
 
@@ -208,10 +216,6 @@ struct tunnel_stream *open_request(struct tunnel *t, const char *method,
                                    const char *path, char *body, size_t len,
                                    const struct tunnel_stream_ops *ops,
                                    void *arg);
-/* Where a stream of the peer's leads to. */
-struct tunnel_stream *open_udp(struct tunnel *t, const union sockaddr_any *addr,
-                               const struct tunnel_stream_ops *ops, void *arg);
-
 /* window.c */
 void window_init(struct tunnel *t);
 void window_consumed(struct tunnel_stream *s, size_t len);

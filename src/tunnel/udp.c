@@ -266,16 +266,16 @@ static struct tunnel_udp *new_udp(uv_loop_t *loop, unsigned idle_ms,
     return u;
 }
 
-struct tunnel_udp *tunnel_udp_open(struct tunnel *t,
-                                   const union sockaddr_any *addr,
-                                   unsigned idle_ms,
-                                   const struct tunnel_udp_ops *ops, void *arg)
+static struct tunnel_udp *open_to(struct tunnel *t,
+                                  const struct tunnel_open *to,
+                                  unsigned idle_ms,
+                                  const struct tunnel_udp_ops *ops, void *arg)
 {
     struct tunnel_udp *u = new_udp(t->loop, idle_ms, ops, arg);
     int error = ENOMEM;
 
     if (u) {
-        u->stream = open_udp(t, addr, &udp_ops, u);
+        u->stream = tunnel_open_to(t, to, &udp_ops, u);
         if (u->stream)
             return u;
         error = errno;
@@ -283,6 +283,27 @@ struct tunnel_udp *tunnel_udp_open(struct tunnel *t,
     }
     errno = error;
     return NULL;
+}
+
+struct tunnel_udp *tunnel_udp_open(struct tunnel *t,
+                                   const union sockaddr_any *addr,
+                                   unsigned idle_ms,
+                                   const struct tunnel_udp_ops *ops, void *arg)
+{
+    const struct tunnel_open to = {.kind = TUNNEL_UDP, .addr = *addr};
+
+    return open_to(t, &to, idle_ms, ops, arg);
+}
+
+struct tunnel_udp *tunnel_udp_open_name(struct tunnel *t, const char *name,
+                                        uint16_t port, unsigned idle_ms,
+                                        const struct tunnel_udp_ops *ops,
+                                        void *arg)
+{
+    const struct tunnel_open to = {
+        .kind = TUNNEL_UDP, .name = name, .port = port};
+
+    return open_to(t, &to, idle_ms, ops, arg);
 }
 
 int tunnel_udp_send(struct tunnel_udp *u, const void *data, size_t len)
