@@ -295,6 +295,7 @@ static int listen_at(struct control *c)
 }
 
 struct control *control_create(uv_loop_t *loop, struct session *session,
+                               struct engagements *engagements,
                                const char *path, struct tp_error *err)
 {
     struct control *c = calloc(1, sizeof(*c));
@@ -303,6 +304,7 @@ struct control *control_create(uv_loop_t *loop, struct session *session,
     if (c) {
         c->loop = loop;
         c->session = session;
+        c->engagements = engagements;
         c->path = strdup(path);
     }
     if (c && c->path)

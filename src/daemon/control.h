@@ -16,11 +16,13 @@
 #define CONTROL_CONNS_MAX 32
 
 struct control;
+struct engagements;
 struct session;
 
 /* Listens at path, whose directory is made (0700) if it is missing. NULL with
- * err filled. The session is borrowed. */
+ * err filled. Session and engagements are borrowed. */
 struct control *control_create(uv_loop_t *loop, struct session *session,
+                               struct engagements *engagements,
                                const char *path, struct tp_error *err);
 void control_destroy(struct control *c);
 

@@ -1,5 +1,6 @@
 /*
- * control_internal.h - control.c moves lines, control_ops.c knows requests
+ * control_internal.h - control.c moves lines, control_ops.c and
+ * control_engage.c know requests
  */
 #ifndef TP_DAEMON_CONTROL_INTERNAL_H
 #define TP_DAEMON_CONTROL_INTERNAL_H
@@ -8,14 +9,17 @@
 
 #include "base/buf.h"
 #include "daemon/control.h"
+#include "daemon/engagement.h"
 #include "daemon/session.h"
 
 struct json_object;
 struct control_conn;
+struct control_later;
 
 struct control {
     uv_loop_t *loop;
     struct session *session;
+    struct engagements *engagements; /* NULL: tests without */
     uv_pipe_t *listener;
     struct control_conn *conns;
     unsigned n_conns;
@@ -36,6 +40,13 @@ struct control_conn {
     bool closing;   /* no more callbacks */
     bool watching;
     struct session_watcher watcher;
+
+    /* control_engage.c */
+    bool eng_watching, already;
+    struct engagement_watcher eng_watcher;
+    char engagement[32]; /* id of the one that is waited for */
+    char progress[512];  /* what was said last */
+    struct control_later *later;
 };
 
 /* Queues one line; takes the object. */
@@ -53,5 +64,15 @@ void control_more(struct control_conn *conn, struct json_object *line);
 bool control_client_ended(struct control_conn *conn);
 /* The connection goes; lets go of what the request holds. */
 void control_forget(struct control_conn *conn);
+
+/* control_engage.c: rows of the table, and their part of control_forget(). */
+void op_engage(struct control_conn *conn, struct json_object *request);
+void op_engagements(struct control_conn *conn, struct json_object *request);
+void op_disengage(struct control_conn *conn, struct json_object *request);
+void op_disengage_all(struct control_conn *conn, struct json_object *request);
+void op_environment(struct control_conn *conn, struct json_object *request);
+void op_workloads(struct control_conn *conn, struct json_object *request);
+void op_logs(struct control_conn *conn, struct json_object *request);
+void control_engage_forget(struct control_conn *conn);
 
 #endif

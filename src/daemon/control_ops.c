@@ -205,6 +205,7 @@ void control_forget(struct control_conn *conn)
     if (conn->watching)
         session_remove_watcher(c->session, &conn->watcher);
     conn->watching = false;
+    control_engage_forget(conn);
     if (c->helper == conn) {
         c->helper = NULL;
         session_set_helper(c->session, NULL, NULL);
@@ -220,6 +221,13 @@ static const struct op ops[] = {
     {"disconnect", OP_CHANGES, op_disconnect},
     {"credentials", OP_CHANGES | OP_LASTS, op_credentials},
     {"log", OP_CHANGES, op_log},
+    {"engage", OP_CHANGES | OP_LASTS, op_engage},
+    {"disengage", OP_CHANGES | OP_LASTS, op_disengage},
+    {"disengage-all", OP_CHANGES | OP_LASTS, op_disengage_all},
+    {"engagements", OP_READS, op_engagements},
+    {"environment", OP_READS | OP_LASTS, op_environment},
+    {"workloads", OP_READS | OP_LASTS, op_workloads},
+    {"logs", OP_READS | OP_LASTS, op_logs},
 };
 
 void control_request(struct control_conn *conn, struct json_object *request)

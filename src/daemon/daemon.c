@@ -11,6 +11,7 @@
 #include "daemon/control.h"
 #include "daemon/datapath.h"
 #include "daemon/dns.h"
+#include "daemon/engagement.h"
 #include "daemon/memstate.h"
 #include "daemon/resolvconf.h"
 #include "daemon/session.h"
@@ -24,6 +25,7 @@ struct daemon {
     struct dns *dns;
     struct datapath *datapath;
     struct session *session;
+    struct engagements *engagements;
     struct control *control;
     bool keep; /* for the next one */
 };
@@ -62,9 +64,12 @@ static int start(struct daemon *d, struct tp_error *err)
     env.dns = d->dns;
     env.datapath = d->datapath;
     d->session = session_create(&env);
-    if (!d->session)
+    if (d->session)
+        d->engagements = engagements_create(&d->loop, d->session, env.mark);
+    if (!d->engagements)
         return tp_error_errno(err, -ENOMEM, "session");
-    d->control = control_create(&d->loop, d->session, CONTROL_PATH, err);
+    d->control = control_create(&d->loop, d->session, d->engagements,
+                                CONTROL_PATH, err);
     if (!d->control)
         return err->code;
     session_resume(d->session);
@@ -75,6 +80,7 @@ static void stop(struct daemon *d)
 {
     control_destroy(d->control);
     session_destroy(d->session, d->keep);
+    engagements_destroy(d->engagements);
     if (d->datapath)
         datapath_destroy(d->datapath, d->keep);
     dns_destroy(d->dns);

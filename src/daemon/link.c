@@ -12,9 +12,18 @@
 #include "net/dial.h"
 #include "net/websocket.h"
 
-#define DIAL_MS     10000
-#define PROTOCOL    1
-#define SUBPROTOCOL "Sec-WebSocket-Protocol: v1.link.tp.internal\r\n"
+#define DIAL_MS   10000
+#define PROTOCOL  1
+#define HELLO_MS  20000 /* for the manager, on an incoming link */
+#define HELLO_MAX 4096
+
+/* How the two directions ask for the upgrade. */
+static const struct {
+    const char *upgrade, *subprotocol;
+} directions[] = {
+    {"tp/1", "Sec-WebSocket-Protocol: v1.link.tp.internal\r\n"},
+    {"tp-incoming/1", "Sec-WebSocket-Protocol: v1.incoming.tp.internal\r\n"},
+};
 
 struct link {
     uv_loop_t *loop;
@@ -31,9 +40,10 @@ struct link {
     uint16_t port;
     uint32_t mark;
     unsigned timeout_ms;
-    bool websocket, tried_websocket;
+    bool websocket, tried_websocket, incoming;
     bool ready, dead;
     struct link_failure first; /* of the attempt before WebSocket */
+    uv_timer_t *late;          /* incoming: hello is late */
     union sockaddr_any peer;
 };
 
@@ -74,6 +84,16 @@ static void events_end_cb(void *arg, int status, const char *body, size_t len)
     (void)body;
     (void)len;
     log_debug("the manager's events have ended (%d)", status);
+}
+
+static bool speaks_ours(struct json_object *protocols)
+{
+    for (size_t i = 0; i < json_array_len(protocols); i++) {
+        if (json_object_get_int64(json_object_array_get_idx(protocols, i)) ==
+            PROTOCOL)
+            return true;
+    }
+    return false;
 }
 
 static bool speaks_our_protocol(struct json_object *hello)
@@ -144,22 +164,108 @@ static void tunnel_closed_cb(void *arg, int status, const char *why)
 
 static const struct tunnel_ops tunnel_ops = {.closed_cb = tunnel_closed_cb};
 
+/* ---- incoming ---- */
+
+/* The manager's hello makes an incoming link ready. */
+static int answer_hello(struct link *l, struct tunnel_stream *s,
+                        const struct tunnel_open *open)
+{
+    cleanup_json struct json_object *hello =
+        open->body_len <= HELLO_MAX
+            ? json_parse_text(open->body, open->body_len, NULL)
+            : NULL;
+    char answer[128];
+    int rc;
+
+    if (!hello || !speaks_ours(json_get_array(hello, "protocol")))
+        return tunnel_stream_respond(
+            s, 409, "{\"error\": \"tp-daemon speaks protocol 1 only\"}");
+    snprintf(answer, sizeof(answer),
+             "{\"protocol\": %d, \"version\": \"%s\", \"features\": "
+             "[\"engagements\"]}",
+             PROTOCOL, VERSION);
+    rc = tunnel_stream_respond(s, 200, answer);
+    if (rc == 0 && !l->ready) {
+        uv_timer_stop(l->late);
+        l->ready = true;
+        l->ops->ready_cb(l->arg, hello);
+    }
+    return rc;
+}
+
+static bool is_post(const struct tunnel_open *open, const char *path)
+{
+    return open->kind == TUNNEL_REQUEST && !strcmp(open->method, "POST") &&
+           !strcmp(open->path, path);
+}
+
+/* The manager goes: what it would say by an event on an outgoing link. */
+static int answer_drain(struct link *l, struct tunnel_stream *s)
+{
+    cleanup_json struct json_object *event = json_object_new_object();
+    int rc = tunnel_stream_respond(s, 200, "{}");
+
+    json_put_str(event, "type", "drain");
+    if (rc == 0)
+        l->ops->event_cb(l->arg, event);
+    return rc;
+}
+
+static int incoming_open_cb(void *arg, struct tunnel_stream *s,
+                            const struct tunnel_open *open)
+{
+    struct link *l = arg;
+
+    if (l->dead)
+        return -EPIPE;
+    if (is_post(open, "/tp/v1/hello"))
+        return answer_hello(l, s, open);
+    if (!l->ready)
+        return -EINVAL;
+    if (is_post(open, "/tp/v1/drain"))
+        return answer_drain(l, s);
+    return l->ops->open_cb(l->arg, s, open);
+}
+
+static const struct tunnel_ops incoming_ops = {
+    .open_cb = incoming_open_cb,
+    .closed_cb = tunnel_closed_cb,
+};
+
+static void hello_late_cb(uv_timer_t *timer)
+{
+    fail_text(timer->data, "unreachable",
+              "the manager says nothing on the incoming link");
+}
+
+/* ---- the tunnel ---- */
+
+static int say_hello(struct link *l)
+{
+    cleanup_free char *hello = make_hello(l);
+
+    return hello ? tunnel_request(l->tunnel, "POST", "/tp/v1/hello", hello,
+                                  hello_cb, l)
+                 : -ENOMEM;
+}
+
 static void start_tunnel(struct link *l, struct stream *stream)
 {
-    static const struct tunnel_config config = {.role = TUNNEL_CLIENT};
-    cleanup_free char *hello = make_hello(l);
+    static const struct tunnel_config configs[] = {
+        {.role = TUNNEL_CLIENT},
+        {.role = TUNNEL_SERVER, .names = TUNNEL_NAMES}};
     char text[200];
-    int rc;
+    int rc = -ENOMEM;
 
     if (l->websocket)
         stream = websocket_create(stream, true);
     if (stream)
-        l->tunnel = tunnel_create(l->loop, stream, &config, &tunnel_ops, l);
-    if (!l->tunnel || !hello)
-        rc = -ENOMEM;
-    else
-        rc = tunnel_request(l->tunnel, "POST", "/tp/v1/hello", hello, hello_cb,
-                            l);
+        l->tunnel = tunnel_create(l->loop, stream, &configs[l->incoming],
+                                  l->incoming ? &incoming_ops : &tunnel_ops, l);
+    if (l->tunnel && l->incoming)
+        rc = uv_timer_start(l->late, hello_late_cb, HELLO_MS, 0);
+    else if (l->tunnel)
+        rc = say_hello(l);
     if (rc == 0)
         return;
     snprintf(text, sizeof(text), "the link could not be set up: %s",
@@ -214,12 +320,12 @@ static int start_dial(struct link *l)
         .timeout_ms = l->timeout_ms,
         .method = l->websocket ? "GET" : "POST",
         .path = l->path,
-        .upgrade = l->websocket ? "websocket" : "tp/1",
+        .upgrade = l->websocket ? "websocket" : directions[l->incoming].upgrade,
     };
     cleanup_free char *headers = NULL;
 
     if (asprintf(&headers, "%s%s", l->headers,
-                 l->websocket ? SUBPROTOCOL : "") < 0)
+                 l->websocket ? directions[l->incoming].subprotocol : "") < 0)
         headers = NULL;
     config.headers = headers;
     if (headers)
@@ -250,6 +356,7 @@ static bool copy_config(struct link *l, const struct link_config *config)
     l->port = s->port;
     l->mark = config->mark;
     l->websocket = config->websocket;
+    l->incoming = config->incoming;
     l->timeout_ms = config->timeout_ms ? config->timeout_ms : DIAL_MS;
     l->has_proxy = s->has_proxy;
     l->proxy = s->proxy;
@@ -266,13 +373,30 @@ static bool copy_config(struct link *l, const struct link_config *config)
     return good && l->path;
 }
 
+static bool create_timer(struct link *l, uv_loop_t *loop)
+{
+    if (!l->incoming)
+        return true;
+    l->late = malloc(sizeof(*l->late));
+    if (!l->late)
+        return false;
+    uv_timer_init(loop, l->late);
+    l->late->data = l;
+    return true;
+}
+
+static void free_handle_cb(uv_handle_t *handle)
+{
+    free(handle);
+}
+
 struct link *link_create(uv_loop_t *loop, const struct link_config *config,
                          const struct link_ops *ops, void *arg,
                          struct tp_error *err)
 {
     struct link *l = calloc(1, sizeof(*l));
 
-    if (!l || !copy_config(l, config)) {
+    if (!l || !copy_config(l, config) || !create_timer(l, loop)) {
         link_destroy(l);
         tp_error_errno(err, -ENOMEM, "link");
         return NULL;
@@ -305,6 +429,8 @@ void link_destroy(struct link *l)
     if (l->dial)
         dial_cancel(l->dial);
     tunnel_destroy(l->tunnel);
+    if (l->late)
+        uv_close((uv_handle_t *)l->late, free_handle_cb);
     tls_ctx_destroy(l->tls);
     tls_ctx_destroy(l->proxy.tls_ctx);
     secret_free(l->headers);

@@ -3,7 +3,8 @@
  *
  * Tries `POST Upgrade: tp/1` first and a WebSocket where something on the way
  * wants that. A link is one attempt: it becomes ready and ends later, or it
- * fails; a new one is made then.
+ * fails; a new one is made then. On an *outgoing* link this side opens streams,
+ * on an *incoming* one the manager does.
  */
 #ifndef TP_DAEMON_LINK_H
 #define TP_DAEMON_LINK_H
@@ -27,13 +28,18 @@ struct link_config {
     const char *name;    /* of the session, on the path */
     uint32_t mark;       /* SO_MARK */
     bool websocket;      /* it worked the last time: no attempt at tp/1 */
+    bool incoming;       /* the manager opens streams here (open_cb) */
     unsigned timeout_ms; /* of the dialling; 0: 10 s */
 };
 
 /* All come from the loop. The link may be destroyed in each of them. */
 struct link_ops {
-    /* hello is the manager's answer to hello (doc/protocol.md 3), borrowed. */
+    /* hello is the manager's answer to hello (doc/protocol.md 3), or on an
+     * incoming link its request; borrowed. */
     void (*ready_cb)(void *arg, struct json_object *hello);
+    /* Incoming: the manager opens a stream; as tunnel_ops.open_cb. */
+    int (*open_cb)(void *arg, struct tunnel_stream *s,
+                   const struct tunnel_open *open);
     /* Instead of ready_cb; destroy the link. */
     void (*failed_cb)(void *arg, const struct link_failure *f);
     /* A line of the manager's events, borrowed. */

@@ -5,6 +5,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/cluster_info.c src/daemon/cluster_info.h \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_internal.h \
+	src/daemon/control_engage.c \
 	src/daemon/control_ops.c \
 	src/daemon/ctl.c src/daemon/ctl.h \
 	src/daemon/dns.c src/daemon/dns.h src/daemon/dns_internal.h \
@@ -15,6 +16,12 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/dns_tcp.c src/daemon/dns_tcp_internal.h \
 	src/daemon/dns_udp.c \
 	src/daemon/dns_zone.c src/daemon/dns_zone.h \
+	src/daemon/engagement.c src/daemon/engagement.h \
+	src/daemon/engagement_internal.h \
+	src/daemon/engagement_deliver.c \
+	src/daemon/engagement_manager.c \
+	src/daemon/engagement_spec.c \
+	src/daemon/engagement_topod.c \
 	src/daemon/link.c src/daemon/link.h \
 	src/daemon/link_failure.c src/daemon/link_failure.h \
 	src/daemon/memstate.c src/daemon/memstate.h \
@@ -23,6 +30,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/session.c src/daemon/session.h \
 	src/daemon/session_apply.c \
 	src/daemon/session_config.c src/daemon/session_config.h \
+	src/daemon/session_incoming.c \
 	src/daemon/session_internal.h \
 	src/daemon/session_links.c \
 	src/daemon/session_state.c src/daemon/session_state.h \
@@ -34,7 +42,12 @@ tp_daemon_SOURCES = src/daemon/main.c src/daemon/daemon.c src/daemon/daemon.h
 tp_daemon_LDADD = $(DAEMON_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_control check_dns check_link check_session
+check_PROGRAMS += check_control check_dns check_engagement check_link \
+	check_session
+check_engagement_SOURCES = tests/unit/check_engagement.c \
+	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
+check_engagement_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_engagement_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 check_control_SOURCES = tests/unit/check_control.c
 check_control_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_control_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)

@@ -16,6 +16,11 @@
 
 #define ASK_EVERY_MS   5000
 #define FRESH_BEFORE_S 60 /* credentials are renewed so long before the end */
+#define NAME_LETTERS   "abcdefghijklmnopqrstuvwxyz234567"
+
+/* Members of the kept session beside those of SESSION (doc/control.md). */
+#define SESSION_KEPT_NAME        "keptName"
+#define SESSION_KEPT_ENGAGEMENTS "keptEngagements"
 
 /* ---- states ---- */
 
@@ -223,6 +228,13 @@ static void destroy_timer(uv_timer_t *timer)
         uv_close((uv_handle_t *)timer, free_handle_cb);
 }
 
+static void destroy_timers(struct session *s)
+{
+    destroy_timer(s->retry);
+    destroy_timer(s->ask);
+    destroy_timer(s->incoming_retry);
+}
+
 struct session *session_create(const struct session_env *env)
 {
     struct session *s = calloc(1, sizeof(*s));
@@ -233,19 +245,19 @@ struct session *session_create(const struct session_env *env)
     s->since = time(NULL);
     s->retry = create_timer(s);
     s->ask = create_timer(s);
-    if (s->retry && s->ask) {
+    s->incoming_retry = create_timer(s);
+    if (s->retry && s->ask && s->incoming_retry) {
         s->ask->timer_cb = ask_cb;
         return s;
     }
-    destroy_timer(s->retry);
-    destroy_timer(s->ask);
+    destroy_timers(s);
     free(s);
     return NULL;
 }
 
 static void make_name(char name[SESSION_NAME_LEN + 1])
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
+    static const char letters[] = NAME_LETTERS;
     uint8_t random[SESSION_NAME_LEN];
 
     while (getrandom(random, sizeof(random), 0) != sizeof(random))
@@ -255,22 +267,47 @@ static void make_name(char name[SESSION_NAME_LEN + 1])
     name[SESSION_NAME_LEN] = '\0';
 }
 
+/* The name of an earlier tp-daemon's session: its engagements hang on it. */
+static bool take_name(struct session *s, struct json_object *json)
+{
+    const char *kept = json_get_str(json, SESSION_KEPT_NAME, "");
+
+    if (strlen(kept) != SESSION_NAME_LEN ||
+        strspn(kept, NAME_LETTERS) != SESSION_NAME_LEN)
+        return false;
+    memcpy(s->name, kept, SESSION_NAME_LEN + 1);
+    return true;
+}
+
+static struct json_object *session_kept(const struct session *s,
+                                        const char *key)
+{
+    return s->config.json ? json_get(s->config.json, key) : NULL;
+}
+
 static void begin(struct session *s, struct session_config *config)
 {
+    struct json_object *kept =
+        json_object_get(session_kept(s, SESSION_KEPT_ENGAGEMENTS));
+
     session_config_release(&s->config);
     s->config = *config;
     s->attempts = 0;
     s->need = false;
     *s->helper_error = '\0';
+    json_put_str(s->config.json, SESSION_KEPT_NAME, s->name);
+    if (kept)
+        json_object_object_add(s->config.json, SESSION_KEPT_ENGAGEMENTS, kept);
     keep(s);
     watch_expiry(s);
 }
 
-int session_connect(struct session *s, struct json_object *json, bool *already,
-                    struct tp_error *err)
+static int start(struct session *s, struct json_object *json, bool *already,
+                 struct tp_error *err)
 {
     struct session_config config;
     int rc = session_config_parse(&config, json, err);
+    bool fresh;
 
     if (rc < 0)
         return rc;
@@ -287,17 +324,54 @@ int session_connect(struct session *s, struct json_object *json, bool *already,
         session_config_keep_settings(&config, &s->config);
     if (s->config.json && !session_config_same(&s->config, &config))
         session_disconnect(s);
-    if (!s->config.json) {
-        make_name(s->name);
+    fresh = !s->config.json;
+    if (fresh) {
+        if (!take_name(s, json))
+            make_name(s->name);
         s->reconnects = 0;
         s->was_connected = false;
     }
     begin(s, &config);
+    if (fresh && s->engagements)
+        s->engagements->begun_cb(s->engagements_arg,
+                                 session_kept(s, SESSION_KEPT_ENGAGEMENTS));
     if (s->state == SESSION_IDLE)
         session_dial(s);
     else
         dial_now(s);
     return 0;
+}
+
+int session_connect(struct session *s, struct json_object *json, bool *already,
+                    struct tp_error *err)
+{
+    if (json_object_is_type(json, json_type_object)) {
+        json_object_object_del(json, SESSION_KEPT_NAME);
+        json_object_object_del(json, SESSION_KEPT_ENGAGEMENTS);
+    }
+    return start(s, json, already, err);
+}
+
+void session_set_engagements(struct session *s,
+                             const struct session_engagements *ops, void *arg)
+{
+    s->engagements = ops;
+    s->engagements_arg = arg;
+}
+
+void session_keep_engagements(struct session *s, struct json_object *array)
+{
+    if (!s->config.json) {
+        json_object_put(array);
+        return;
+    }
+    json_object_object_add(s->config.json, SESSION_KEPT_ENGAGEMENTS, array);
+    keep(s);
+}
+
+const char *session_namespace(const struct session *s)
+{
+    return s->config.json ? s->config.namespace : "";
 }
 
 void session_resume(struct session *s)
@@ -309,7 +383,7 @@ void session_resume(struct session *s)
     if (!json)
         return;
     log_info("resuming the session of an earlier tp-daemon");
-    if (session_connect(s, json, &already, &err) < 0)
+    if (start(s, json, &already, &err) < 0)
         log_warn("the session cannot be resumed: %s", err.text);
 }
 
@@ -317,6 +391,8 @@ static void stop(struct session *s, bool keep_state)
 {
     uv_timer_stop(s->retry);
     uv_timer_stop(s->ask);
+    if (s->engagements && s->config.json)
+        s->engagements->ended_cb(s->engagements_arg);
     session_drop_links(s);
     if (!keep_state)
         session_unapply(s);
@@ -347,7 +423,6 @@ void session_destroy(struct session *s, bool keep_state)
     stop(s, keep_state);
     if (!keep_state && memstate_save(s->env.state_fd, NULL, &err) < 0)
         log_warn("%s", err.text);
-    destroy_timer(s->retry);
-    destroy_timer(s->ask);
+    destroy_timers(s);
     free(s);
 }

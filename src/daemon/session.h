@@ -18,6 +18,9 @@
 
 struct datapath;
 struct dns;
+struct tunnel;
+struct tunnel_open;
+struct tunnel_stream;
 struct json_object;
 struct resolvconf;
 struct session;
@@ -60,6 +63,36 @@ struct session_watcher {
 };
 void session_add_watcher(struct session *s, struct session_watcher *w);
 void session_remove_watcher(struct session *s, struct session_watcher *w);
+
+/* What the engagements hear of a session; see engagement.h. */
+struct session_engagements {
+    /* The outgoing link's tunnel from now on; NULL: there is none. `able`: its
+     * manager knows engagements. */
+    void (*linked_cb)(void *arg, struct tunnel *t, bool able);
+    /* The manager says something of an engagement, borrowed. */
+    void (*event_cb)(void *arg, struct json_object *engagement);
+    /* A stream on the incoming link; as tunnel_ops.open_cb. */
+    int (*open_cb)(void *arg, struct tunnel_stream *s,
+                   const struct tunnel_open *open);
+    /* The incoming link came or went. */
+    void (*incoming_cb)(void *arg);
+    /* A session begins; `kept` are those of an earlier tp-daemon, borrowed, or
+     * NULL. */
+    void (*begun_cb)(void *arg, struct json_object *kept);
+    /* It is over. */
+    void (*ended_cb)(void *arg);
+};
+void session_set_engagements(struct session *s,
+                             const struct session_engagements *ops, void *arg);
+/* Keeps an incoming link while it is wanted and the session is connected. */
+void session_want_incoming(struct session *s, bool want);
+bool session_has_incoming(const struct session *s);
+/* Why there is none, "" if that is not known. */
+const char *session_incoming_error(const struct session *s);
+/* For the next tp-daemon, in the memory file. Takes the array. */
+void session_keep_engagements(struct session *s, struct json_object *array);
+/* The namespace that it works in. */
+const char *session_namespace(const struct session *s);
 
 /* The exec helper: need_cb is called when fresh credentials are wanted, at most
  * once in 5 s. NULL: it is gone. */

@@ -15,6 +15,8 @@ void session_use_tunnel(struct session *s, struct tunnel *t)
         dns_set_tunnel(s->env.dns, t);
     if (s->env.datapath)
         datapath_set_tunnel(s->env.datapath, t);
+    if (s->engagements)
+        s->engagements->linked_cb(s->engagements_arg, t, s->can_engage);
 }
 
 static void apply_dns(struct session *s)

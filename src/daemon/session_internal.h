@@ -3,6 +3,7 @@
  *
  *   session.c             life, states, credentials
  *   session_links.c       links: making, losing, replacing
+ *   session_incoming.c    the link on which the manager opens streams
  *   session_apply.c       what the manager said, to DNS, data path, resolv.conf
  *   session_status.c      the status object
  */
@@ -34,6 +35,11 @@ struct session {
     struct session_link *current; /* carries the traffic; NULL: none */
     struct session_link *next;    /* is being made */
     struct session_link *old;     /* still has conversations */
+    struct session_link *incoming, *incoming_next, *incoming_old;
+    bool incoming_wanted, incoming_websocket;
+    unsigned incoming_attempts;
+    uv_timer_t *incoming_retry;
+    char incoming_error[512]; /* why there is none */
     bool websocket;               /* worked the last time */
     bool was_connected;           /* since `connect` */
     unsigned attempts, reconnects;
@@ -50,6 +56,9 @@ struct session {
     void (*need_cb)(void *arg);
     void *need_arg;
     bool need;              /* credentials are wanted */
+    const struct session_engagements *engagements; /* or NULL */
+    void *engagements_arg;
+    bool can_engage; /* the manager of the current link */
     char helper_error[400]; /* since it was asked the last time */
     uint64_t asked_ms;
     uv_timer_t *ask;
@@ -64,7 +73,14 @@ void session_enter(struct session *s, enum session_state state,
 void session_notify(struct session *s);
 void session_need_credentials(struct session *s);
 
+/* session_incoming.c */
+void session_incoming_update(struct session *s);
+void session_incoming_drop(struct session *s);
+void session_incoming_retry_cb(uv_timer_t *timer);
+
 /* session_links.c */
+/* Destroys and frees what is there, and leaves NULL. */
+void session_link_drop(struct session_link **slot);
 void session_dial(struct session *s);
 void session_drop_links(struct session *s);
 void session_retry_cb(uv_timer_t *timer);

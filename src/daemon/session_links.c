@@ -23,7 +23,7 @@ static uint32_t random32(void)
     return value;
 }
 
-static void drop(struct session_link **slot)
+void session_link_drop(struct session_link **slot)
 {
     if (!*slot)
         return;
@@ -35,9 +35,10 @@ static void drop(struct session_link **slot)
 void session_drop_links(struct session *s)
 {
     session_use_tunnel(s, NULL);
-    drop(&s->next);
-    drop(&s->current);
-    drop(&s->old);
+    session_incoming_drop(s);
+    session_link_drop(&s->next);
+    session_link_drop(&s->current);
+    session_link_drop(&s->old);
 }
 
 static void schedule_retry(struct session *s)
@@ -93,18 +94,31 @@ static void failed_cb(void *arg, const struct link_failure *f)
     struct session *s = sl->s;
     struct link_failure copy = *f;
 
-    drop(&s->next);
+    session_link_drop(&s->next);
     attempt_failed(s, &copy);
 }
 
 /* The former link keeps its conversations until the manager ends it. */
 static void retire_current(struct session *s)
 {
-    drop(&s->old);
+    session_link_drop(&s->old);
     s->old = s->current;
     s->current = NULL;
     if (s->old)
         tunnel_drain(link_tunnel(s->old->link));
+}
+
+static bool has_feature(struct json_object *hello, const char *name)
+{
+    struct json_object *list = json_get_array(hello, "features");
+
+    for (size_t i = 0; i < json_array_len(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+
+        if (!strcmp(json_object_get_string(item) ?: "", name))
+            return true;
+    }
+    return false;
 }
 
 static void take_manager(struct session *s, struct json_object *hello)
@@ -117,6 +131,7 @@ static void take_manager(struct session *s, struct json_object *hello)
         json_object_new_int64(json_get_int(hello, "protocol", 0)));
     free(s->user);
     s->user = strdup(json_get_str(hello, "info.user", ""));
+    s->can_engage = has_feature(hello, "engagements");
 }
 
 static void ready_cb(void *arg, struct json_object *hello)
@@ -146,6 +161,7 @@ static void ready_cb(void *arg, struct json_object *hello)
     s->never_ms = 0;
     if (s->state != SESSION_CONNECTED)
         session_enter(s, SESSION_CONNECTED, NULL, NULL);
+    session_incoming_update(s);
 }
 
 static void event_cb(void *arg, struct json_object *event)
@@ -161,6 +177,10 @@ static void event_cb(void *arg, struct json_object *event)
         if (session_apply(s, json_get(event, "info"), &err) < 0)
             log_error("the cluster's new data cannot be applied: %s", err.text);
         session_notify(s);
+    } else if (!strcmp(type, "engagement")) {
+        if (s->engagements)
+            s->engagements->event_cb(s->engagements_arg,
+                                     json_get(event, "engagement"));
     } else if (!strcmp(type, "drain") && !s->next) {
         log_info("the manager ends the link soon: making a new one");
         session_dial(s);
@@ -174,12 +194,12 @@ static void closed_cb(void *arg, const char *why)
     char text[400];
 
     if (sl == s->old) {
-        drop(&s->old);
+        session_link_drop(&s->old);
         return;
     }
     snprintf(text, sizeof(text), "the link to the cluster is lost: %s", why);
     session_use_tunnel(s, NULL);
-    drop(&s->current);
+    session_link_drop(&s->current);
     if (!s->next) {
         wait_for_retry(s, "unreachable", text);
         return;

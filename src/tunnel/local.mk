@@ -8,6 +8,7 @@ libtp_tunnel_a_SOURCES = \
 	src/tunnel/open.c \
 	src/tunnel/relay.c src/tunnel/relay.h \
 	src/tunnel/request.c \
+	src/tunnel/serve.c src/tunnel/serve.h \
 	src/tunnel/session.c \
 	src/tunnel/splice.c src/tunnel/splice.h \
 	src/tunnel/target.c \

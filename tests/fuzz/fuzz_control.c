@@ -1,8 +1,9 @@
-/* SESSION and credentials, as they come by the control socket. */
+/* SESSION, credentials and engagements, as they come by the control socket. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "daemon/engagement_internal.h"
 #include "daemon/session_config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -16,6 +17,22 @@ static void check_headers(const char *text)
         else if ((unsigned char)*text < 0x20 || *text == 0x7f)
             abort();
     }
+}
+
+/* What is accepted asks the manager for the same thing when it is read again. */
+static void check_engagement(struct json_object *obj)
+{
+    struct json_object *engage;
+    struct eng_spec spec, again;
+
+    if (engagement_spec_parse(&spec, obj, "default", NULL) < 0)
+        return;
+    engage = engagement_spec_to_json(&spec, "abcdefghijklmnopqrstuvwxyz");
+    if (engagement_spec_parse(&again, engage, "", NULL) < 0 ||
+        strcmp(spec.workload, again.workload) != 0 ||
+        spec.port_count != again.port_count)
+        abort();
+    json_object_put(engage);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -33,6 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(headers);
         session_config_release(&config);
     }
+    if (obj)
+        check_engagement(obj);
     json_object_put(obj);
     return 0;
 }

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/control.h"
+#include "daemon/engagement.h"
 #include "daemon/ctl.h"
 #include "daemon/session.h"
 #include "suite.h"
@@ -23,6 +24,7 @@
 static uv_loop_t loop;
 static uv_timer_t turn;
 static struct session *session;
+static struct engagements *engagements;
 static struct control *control;
 static char dir[64], path[80];
 
@@ -59,7 +61,8 @@ static void setup(void)
     ck_assert_int_eq(uv_loop_init(&loop), 0);
     uv_timer_init(&loop, &turn);
     session = session_create(&env);
-    control = control_create(&loop, session, path, &err);
+    engagements = engagements_create(&loop, session, 0);
+    control = control_create(&loop, session, engagements, path, &err);
     ck_assert_msg(control != NULL, "%s", err.text);
 }
 
@@ -67,6 +70,7 @@ static void teardown(void)
 {
     control_destroy(control);
     session_destroy(session, false);
+    engagements_destroy(engagements);
     uv_close((uv_handle_t *)&turn, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(uv_loop_close(&loop), 0);

@@ -1,0 +1,327 @@
+/* control_engage.c - requests about engagements (doc/control.md) */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "daemon/control_internal.h"
+#include "daemon/engagement.h"
+
+#define ENGAGE_DEFAULT_S 120
+#define ENGAGE_MAX_S     3600
+
+/* Something is to be answered later; conn is NULL once it is gone. */
+struct control_later {
+    struct control_conn *conn;
+};
+
+static struct engagements *table_of(struct control_conn *conn)
+{
+    return conn->c->engagements;
+}
+
+/* ---- engage ---- */
+
+static void send_engagement(struct control_conn *conn, struct engagement *eng)
+{
+    struct json_object *line = json_object_new_object();
+
+    if (conn->already)
+        json_object_object_add(line, "already", json_object_new_boolean(true));
+    json_object_object_add(line, "engagement", engagement_to_json(eng));
+    control_send(conn, line);
+}
+
+static void send_progress(struct control_conn *conn, struct engagement *eng)
+{
+    const char *text = engagement_message(eng);
+    struct json_object *line;
+
+    if (!*text || !strcmp(text, conn->progress))
+        return;
+    snprintf(conn->progress, sizeof(conn->progress), "%s", text);
+    line = json_object_new_object();
+    json_put_str(line, "progress", text);
+    control_send(conn, line);
+}
+
+static bool is_ready(struct engagement *eng)
+{
+    cleanup_json struct json_object *now = engagement_to_json(eng);
+
+    return !strcmp(json_get_str(now, "phase", ""), "ready");
+}
+
+/* True if there is nothing to wait for any more. */
+static bool engage_is_over(struct control_conn *conn, struct engagement *eng)
+{
+    if (engagement_state(eng) == ENG_FAILED) {
+        control_send_error(conn, engagement_code(eng), engagement_message(eng));
+        return true;
+    }
+    if (is_ready(eng)) {
+        send_engagement(conn, eng);
+        return true;
+    }
+    send_progress(conn, eng);
+    return false;
+}
+
+static void engage_changed_cb(void *arg, struct engagement *eng)
+{
+    struct control_conn *conn = arg;
+
+    if (strcmp(conn->engagement, engagement_id(eng)) != 0)
+        return;
+    if (engage_is_over(conn, eng))
+        control_finish(conn);
+}
+
+/* The engagement stays: the pods may need longer than the caller waits. */
+static void engage_timeout_cb(uv_timer_t *timer)
+{
+    struct control_conn *conn = timer->data;
+    char text[640];
+
+    snprintf(text, sizeof(text), "not ready in time%s%s",
+             *conn->progress ? ": " : "", conn->progress);
+    control_send_error(conn, "timeout", text);
+    control_finish(conn);
+}
+
+static const char *code_of(int error)
+{
+    return error == -EBUSY        ? "busy"
+           : error == -EINVAL     ? "invalid"
+           : error == -ENOTCONN   ? "not-connected"
+           : error == -EOPNOTSUPP ? "cannot"
+                                  : "internal";
+}
+
+static void watch(struct control_conn *conn, struct engagement *eng)
+{
+    snprintf(conn->engagement, sizeof(conn->engagement), "%s",
+             engagement_id(eng));
+    conn->eng_watcher.changed_cb = engage_changed_cb;
+    conn->eng_watcher.arg = conn;
+    conn->eng_watching = true;
+    engagements_add_watcher(table_of(conn), &conn->eng_watcher);
+}
+
+void op_engage(struct control_conn *conn, struct json_object *request)
+{
+    int64_t seconds = json_get_int(request, "timeout", ENGAGE_DEFAULT_S);
+    struct tp_error err = {0};
+    struct engagement *eng;
+    int rc = engagements_add(table_of(conn), json_get(request, "engagement"),
+                             &eng, &conn->already, &err);
+
+    if (rc < 0) {
+        control_send_error(conn, code_of(rc), err.text);
+        control_finish(conn);
+        return;
+    }
+    if (engage_is_over(conn, eng)) {
+        control_finish(conn);
+        return;
+    }
+    if (seconds < 1 || seconds > ENGAGE_MAX_S)
+        seconds = ENGAGE_DEFAULT_S;
+    watch(conn, eng);
+    uv_timer_start(&conn->timer, engage_timeout_cb, (uint64_t)seconds * 1000,
+                   0);
+}
+
+/* ---- lists ---- */
+
+void op_engagements(struct control_conn *conn, struct json_object *request)
+{
+    struct engagements *e = table_of(conn);
+    struct json_object *line = json_object_new_object();
+    struct json_object *array = json_object_new_array();
+
+    (void)request;
+    json_object_object_add(line, "engagements", array);
+    for (size_t i = 0; i < engagements_count(e); i++)
+        json_object_array_add(array, engagement_to_json(engagements_nth(e, i)));
+    control_send(conn, line);
+}
+
+/* ---- what the manager is asked ---- */
+
+static struct control_later *later(struct control_conn *conn)
+{
+    struct control_later *l = calloc(1, sizeof(*l));
+
+    if (!l) {
+        control_send_error(conn, "internal", "out of memory");
+        control_finish(conn);
+        return NULL;
+    }
+    l->conn = conn;
+    conn->later = l;
+    return l;
+}
+
+/* The connection if it is still there. */
+static struct control_conn *later_end(struct control_later *l)
+{
+    struct control_conn *conn = l->conn;
+
+    if (conn)
+        conn->later = NULL;
+    free(l);
+    return conn;
+}
+
+static void answered_cb(void *arg, int status, const char *body, size_t len)
+{
+    struct control_conn *conn = later_end(arg);
+    struct json_object *answer =
+        status > 0 ? json_parse_text(body, len, NULL) : NULL;
+
+    if (!conn) {
+        json_object_put(answer);
+        return;
+    }
+    if (answer)
+        control_send(conn, answer); /* an error has the same form here */
+    else
+        control_send_error(conn, "unreachable", "the manager does not answer");
+    control_finish(conn);
+}
+
+static void ask(struct control_conn *conn, const char *path)
+{
+    struct control_later *l = later(conn);
+    int rc;
+
+    if (!l)
+        return;
+    rc = engagements_ask(table_of(conn), path, answered_cb, l);
+    if (rc == 0)
+        return;
+    later_end(l);
+    control_send_error(conn, rc == -ENOTCONN ? "not-connected" : "internal",
+                       "there is no link to the cluster now");
+    control_finish(conn);
+}
+
+void op_environment(struct control_conn *conn, struct json_object *request)
+{
+    struct engagement *eng =
+        engagements_find(table_of(conn), json_get_str(request, "name", ""));
+    char path[128];
+
+    if (!eng) {
+        control_send_error(conn, "invalid", "there is no such engagement");
+        control_finish(conn);
+        return;
+    }
+    snprintf(path, sizeof(path), "/tp/v1/engagements/%s/environment",
+             engagement_id(eng));
+    ask(conn, path);
+}
+
+/* Names become parts of a path. */
+static bool is_name(const char *text)
+{
+    return *text && strlen(text) < 254 &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                        "0123456789-.") == strlen(text);
+}
+
+void op_workloads(struct control_conn *conn, struct json_object *request)
+{
+    const char *ns = json_get_str(request, "namespace", "");
+    char path[320];
+
+    if (!*ns)
+        ns = session_namespace(conn->c->session);
+    if (!is_name(ns)) {
+        control_send_error(conn, "invalid", "that is no namespace's name");
+        control_finish(conn);
+        return;
+    }
+    snprintf(path, sizeof(path), "/tp/v1/workloads/%s", ns);
+    ask(conn, path);
+}
+
+void op_logs(struct control_conn *conn, struct json_object *request)
+{
+    const char *ns = json_get_str(request, "namespace", "");
+    const char *kind = json_get_str(request, "kind", "");
+    const char *name = json_get_str(request, "name", "");
+    char path[800];
+
+    if (!*ns)
+        ns = session_namespace(conn->c->session);
+    if (!is_name(ns) || !is_name(kind) || !is_name(name)) {
+        control_send_error(conn, "invalid", "no such workload");
+        control_finish(conn);
+        return;
+    }
+    snprintf(path, sizeof(path), "/tp/v1/logs/%s/%s/%s", ns, kind, name);
+    ask(conn, path);
+}
+
+/* ---- disengage ---- */
+
+static void withdrawn_cb(void *arg)
+{
+    struct control_conn *conn = later_end(arg);
+    struct json_object *ok;
+
+    if (!conn)
+        return;
+    ok = json_object_new_object();
+    json_object_object_add(ok, "ok", json_object_new_boolean(true));
+    control_send(conn, ok);
+    control_finish(conn);
+}
+
+void op_disengage(struct control_conn *conn, struct json_object *request)
+{
+    struct engagements *e = table_of(conn);
+    const char *name = json_get_str(request, "name", "");
+    struct engagement *eng = engagements_find(e, name);
+    struct control_later *l;
+
+    if (!eng) {
+        control_send_error(conn, "invalid", "there is no such engagement");
+        control_finish(conn);
+        return;
+    }
+    l = later(conn);
+    if (l)
+        engagements_remove(e, eng, withdrawn_cb, l);
+}
+
+/* All of them, for `tp quit`. Answers when the manager knows of the last. */
+void op_disengage_all(struct control_conn *conn, struct json_object *request)
+{
+    struct engagements *e = table_of(conn);
+    struct control_later *l = later(conn);
+
+    (void)request;
+    if (!l)
+        return;
+    while (engagements_count(e) > 1)
+        engagements_remove(e, engagements_nth(e, 0), NULL, NULL);
+    if (engagements_count(e) == 1)
+        engagements_remove(e, engagements_nth(e, 0), withdrawn_cb, l);
+    else
+        withdrawn_cb(l);
+}
+
+void control_engage_forget(struct control_conn *conn)
+{
+    if (conn->eng_watching)
+        engagements_remove_watcher(table_of(conn), &conn->eng_watcher);
+    conn->eng_watching = false;
+    if (conn->later)
+        conn->later->conn = NULL;
+    conn->later = NULL;
+}

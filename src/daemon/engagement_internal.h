@@ -1,0 +1,113 @@
+/*
+ * engagement_internal.h - the parts of engagements
+ *
+ *   engagement.c          the table, states, watchers
+ *   engagement_spec.c     what a request asks for, checked
+ *   engagement_manager.c  what the manager is asked and says
+ *   engagement_deliver.c  streams of the manager to local programs
+ *   engagement_topod.c    local listeners whose connections go to the pod
+ */
+#ifndef TP_DAEMON_ENGAGEMENT_INTERNAL_H
+#define TP_DAEMON_ENGAGEMENT_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include "daemon/engagement.h"
+#include "tunnel/tunnel.h"
+
+#define ENGAGEMENT_ID_LEN    26
+#define ENGAGEMENT_PORTS_MAX 64
+
+struct delivery;
+struct topod;
+
+/* One --port: from a port of the container to a local one. */
+struct eng_port {
+    char requested[64]; /* as the user said it */
+    bool udp;
+    uint16_t local;  /* 0: the same as the container's */
+    uint16_t remote; /* of the container; 0 until the manager has said it */
+};
+
+struct eng_topod {
+    uint16_t port;
+    bool udp;
+};
+
+struct eng_spec {
+    char name[254], type[16], ns[64], workload[300], container[64];
+    char service[254], address[254];
+    struct eng_port ports[ENGAGEMENT_PORTS_MAX];
+    size_t port_count;
+    struct eng_topod to_pod[ENGAGEMENT_PORTS_MAX];
+    size_t to_pod_count;
+    bool force, yes;
+};
+
+struct engagement {
+    TAILQ_ENTRY(engagement) entry;
+    struct engagements *e;
+    char id[ENGAGEMENT_ID_LEN + 1];
+    struct eng_spec spec;
+    struct eng_port ports[ENGAGEMENT_PORTS_MAX]; /* as the manager has it */
+    size_t port_count;
+    struct json_object *request; /* as it came, for the next tp-daemon */
+    struct json_object *remote;  /* ENGAGEMENT, the newest; NULL: none */
+    enum engagement_state state;
+    char message[512], code[24];
+    LIST_HEAD(, delivery) deliveries;
+    unsigned delivery_count;
+    LIST_HEAD(, topod) listeners;
+};
+
+struct engagements {
+    uv_loop_t *loop;
+    struct session *session;
+    uint32_t mark;
+    struct tunnel *tunnel; /* the outgoing one; NULL: none */
+    bool able;
+    uv_timer_t *retry; /* of those that the manager could not take yet */
+    TAILQ_HEAD(, engagement) list;
+    size_t count;
+    struct engagement_watcher *watchers;
+};
+
+/* engagement.c */
+extern const struct session_engagements engagement_session_ops;
+bool engagement_has_traffic(const struct engagement *eng);
+void engagement_changed(struct engagement *eng);
+/* It is over: watchers are told, then it is freed. */
+void engagement_fail(struct engagement *eng, const char *code,
+                     const char *message);
+struct engagement *engagements_by_id(const struct engagements *e,
+                                     const char *id);
+/* Without telling the manager. */
+void engagement_free(struct engagement *eng);
+
+/* engagement_spec.c: 0 or -EINVAL with err filled. */
+int engagement_spec_parse(struct eng_spec *spec, struct json_object *request,
+                          const char *default_ns, struct tp_error *err);
+/* The same thing is asked for? */
+bool engagement_spec_same(const struct eng_spec *a, const struct eng_spec *b);
+/* ENGAGE of doc/protocol.md; owned. */
+struct json_object *engagement_spec_to_json(const struct eng_spec *spec,
+                                            const char *id);
+
+/* engagement_manager.c */
+void engagement_announce(struct engagement *eng); /* POST */
+void engagement_withdraw(struct engagements *e, const char *id,
+                         engagement_done_cb *cb, void *arg);
+/* Takes what the manager says of it. */
+void engagement_take(struct engagement *eng, struct json_object *remote);
+
+/* engagement_deliver.c */
+int engagement_deliver(struct engagements *e, struct tunnel_stream *s,
+                       const struct tunnel_open *open);
+unsigned engagement_deliveries(const struct engagement *eng);
+void engagement_deliveries_end(struct engagement *eng);
+
+/* engagement_topod.c */
+int engagement_topod_start(struct engagement *eng, struct tp_error *err);
+void engagement_topod_stop(struct engagement *eng);
+
+#endif

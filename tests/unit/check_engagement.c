@@ -1,0 +1,524 @@
+/* Engagements: requests, what the manager says, delivery, --to-pod. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/engagement_internal.h"
+#include "daemon/session.h"
+#include "suite.h"
+#include "tunnel_pair.h"
+
+/* The outgoing link; its server end plays the manager. */
+static struct pair pair;
+/* The incoming one: its client end is the manager's. */
+static struct pair in;
+static struct session *session;
+static struct engagements *engagements;
+static struct engagement_watcher watcher;
+
+/* What the manager was asked and answers. */
+static char asked[64], asked_path[128];
+static struct json_object *asked_body;
+static int answer_status;
+static const char *answer_phase, *answer_error;
+static bool extra_port;
+static int changes;
+static char last_code[32], last_message[256];
+
+static struct json_object *parse(const char *text)
+{
+    struct tp_error err = {0};
+    struct json_object *obj = json_parse_text(text, strlen(text), &err);
+
+    ck_assert_msg(obj != NULL, "%s: %s", text, err.text);
+    return obj;
+}
+
+/* ---- requests ---- */
+
+static const struct {
+    const char *text, *error; /* NULL: good */
+} requests[] = {
+    {"{\"type\":\"intercept\",\"workload\":\"web\"}", NULL},
+    {"{\"type\":\"mirror\",\"workload\":\"sts/db\",\"ports\":[{\"local\":1,"
+     "\"remote\":\"http\"},{\"remote\":\"53\",\"protocol\":\"udp\"}]}",
+     NULL},
+    {"{\"type\":\"steal\",\"workload\":\"web\"}", "kind of engagement"},
+    {"{\"type\":\"intercept\"}", "workload"},
+    {"{\"type\":\"intercept\",\"workload\":\"a b\"}", "not valid"},
+    {"{\"type\":\"intercept\",\"workload\":\"web\",\"namespace\":\"A/../b\"}",
+     "namespace"},
+    {"{\"type\":\"ingest\",\"workload\":\"web\",\"ports\":[{\"remote\":\"1\"}]"
+     "}",
+     "no ports"},
+    {"{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{\"local\":70000,"
+     "\"remote\":\"1\"}]}",
+     "port number"},
+    {"{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{\"remote\":"
+     "\"1\","
+     "\"protocol\":\"sctp\"}]}",
+     "tcp or udp"},
+    {"{\"type\":\"intercept\",\"workload\":\"web\",\"toPod\":[{\"port\":0}]}",
+     "port number"},
+    {"[]", "no engagement"},
+};
+
+START_TEST(test_requests)
+{
+    cleanup_json struct json_object *obj = parse(requests[_i].text);
+    struct tp_error err = {0};
+    struct eng_spec spec;
+    int rc = engagement_spec_parse(&spec, obj, "team-a", &err);
+
+    if (!requests[_i].error) {
+        ck_assert_msg(rc == 0, "%s", err.text);
+        ck_assert_str_eq(spec.ns, "team-a");
+        ck_assert_str_eq(spec.address, "127.0.0.1");
+        ck_assert(engagement_spec_same(&spec, &spec));
+    } else {
+        ck_assert_int_eq(rc, -EINVAL);
+        ck_assert_msg(strstr(err.text, requests[_i].error), "%s", err.text);
+    }
+}
+END_TEST
+
+/* ---- a manager ---- */
+
+static struct json_object *make_engagement(const char *id, const char *phase)
+{
+    struct json_object *obj = parse(
+        "{\"workload\":{\"kind\":\"Deployment\",\"name\":\"web\"},\"ports\":"
+        "[{\"port\":8080,\"protocol\":\"tcp\",\"requested\":\"http\"},"
+        "{\"port\":5353,\"protocol\":\"udp\",\"requested\":\"dns\"}]}");
+
+    if (extra_port)
+        json_object_array_add(
+            json_get_array(obj, "ports"),
+            parse("{\"port\":22,\"protocol\":\"tcp\",\"requested\":\"22\"}"));
+    json_put_str(obj, "id", id);
+    json_put_str(obj, "phase", phase);
+    json_put_str(obj, "message", "as told");
+    return obj;
+}
+
+static int manager_open_cb(struct pair *p, struct tunnel_stream *s,
+                           const struct tunnel_open *open)
+{
+    cleanup_json struct json_object *answer = NULL;
+
+    if (open->kind != TUNNEL_REQUEST)
+        return p == &pair ? pair_serve(p, s, open) : -EACCES;
+    snprintf(asked, sizeof(asked), "%s", open->method);
+    snprintf(asked_path, sizeof(asked_path), "%s", open->path);
+    json_object_put(asked_body);
+    asked_body = open->body_len
+                     ? json_parse_text(open->body, open->body_len, NULL)
+                     : NULL;
+    if (answer_error) {
+        answer = json_object_new_object();
+        json_put_str(answer, "error", answer_error);
+    } else {
+        answer =
+            make_engagement(json_get_str(asked_body, "id", ""), answer_phase);
+    }
+    return tunnel_stream_respond(s, answer_status,
+                                 json_object_to_json_string(answer));
+}
+
+static int incoming_open_cb(struct pair *p, struct tunnel_stream *s,
+                            const struct tunnel_open *open)
+{
+    (void)p;
+    return engagement_session_ops.open_cb(engagements, s, open);
+}
+
+static void changed_cb(void *arg, struct engagement *eng)
+{
+    (void)arg;
+    changes++;
+    snprintf(last_code, sizeof(last_code), "%s", engagement_code(eng));
+    snprintf(last_message, sizeof(last_message), "%s", engagement_message(eng));
+}
+
+/* A session that nobody answers is enough: its state is not idle. */
+static void start_session(void)
+{
+    struct session_env env = {.loop = pair.loop, .state_fd = -1};
+    struct tp_error err = {0};
+    cleanup_json struct json_object *json = parse(
+        "{\"name\":\"tp-daemon\",\"context\":\"c\",\"namespace\":\"team-a\","
+        "\"managerNamespace\":\"tp-system\",\"insecure\":true,\"server\":"
+        "{\"host\":\"127.0.0.1\",\"port\":1,\"path\":\"\",\"url\":"
+        "\"https://127.0.0.1:1\"}}");
+    bool already;
+
+    session = session_create(&env);
+    engagements = engagements_create(pair.loop, session, 0);
+    ck_assert_int_eq(session_connect(session, json, &already, &err), 0);
+}
+
+static void setup(void)
+{
+    log_set_level(LOG_ERROR);
+    memset(&pair, 0, sizeof(pair));
+    pair.open_cb = manager_open_cb;
+    pair_init(&pair);
+    answer_status = 202;
+    answer_phase = "pending";
+    answer_error = NULL;
+    extra_port = false;
+    changes = 0;
+    *last_code = *last_message = *asked = '\0';
+    start_session();
+    watcher = (struct engagement_watcher){.changed_cb = changed_cb};
+    engagements_add_watcher(engagements, &watcher);
+    engagement_session_ops.linked_cb(engagements, pair.client, true);
+}
+
+static void teardown(void)
+{
+    engagements_remove_watcher(engagements, &watcher);
+    session_destroy(session, false);
+    tunnel_destroy(pair.client); /* as the session does with its links */
+    pair.client = NULL;
+    engagements_destroy(engagements);
+    pair_close(&pair);
+    json_object_put(asked_body);
+    asked_body = NULL;
+}
+
+static struct engagement *engage(const char *text)
+{
+    cleanup_json struct json_object *request = parse(text);
+    struct engagement *eng = NULL;
+    struct tp_error err = {0};
+    bool already;
+
+    ck_assert_msg(engagements_add(engagements, request, &eng, &already, &err) ==
+                      0,
+                  "%s", err.text);
+    return eng;
+}
+
+#define WEB                                                                    \
+    "{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{\"local\":0,"    \
+    "\"remote\":\"http\"}]}"
+
+START_TEST(test_engaged)
+{
+    struct engagement *eng = engage(WEB);
+    cleanup_json struct json_object *event = NULL, *local = NULL;
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    ck_assert_str_eq(asked, "POST");
+    ck_assert_str_eq(json_get_str(asked_body, "id", ""), engagement_id(eng));
+    ck_assert_str_eq(json_get_str(asked_body, "namespace", ""), "team-a");
+    event = make_engagement(engagement_id(eng), "ready");
+    engagement_session_ops.event_cb(engagements, event);
+    ck_assert_int_eq(engagement_state(eng), ENG_READY);
+    local = engagement_to_json(eng);
+    /* there is no incoming link here */
+    ck_assert_str_eq(json_get_str(local, "phase", ""), "waiting");
+    ck_assert_int_eq(
+        json_get_int(json_object_array_get_idx(json_get(local, "ports"), 0),
+                     "local", 0),
+        8080);
+    /* the second port was not asked for and leads nowhere */
+    ck_assert_uint_eq(eng->port_count, 1);
+}
+END_TEST
+
+START_TEST(test_the_same_again)
+{
+    cleanup_json struct json_object *again = parse(WEB);
+    struct engagement *eng = engage(WEB), *second = NULL;
+    struct tp_error err = {0};
+    bool already = false;
+
+    ck_assert_int_eq(
+        engagements_add(engagements, again, &second, &already, &err), 0);
+    ck_assert(already && second == eng);
+    ck_assert_uint_eq(engagements_count(engagements), 1);
+    /* other ports: the old one is withdrawn */
+    engage("{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{"
+           "\"remote\":\"grpc\"}]}");
+    ck_assert_uint_eq(engagements_count(engagements), 1);
+    RUN_UNTIL(!strcmp(asked, "POST") &&
+              strstr(json_object_to_json_string(asked_body), "grpc"));
+}
+END_TEST
+
+START_TEST(test_refused)
+{
+    answer_status = 409;
+    answer_error = "held by bob since 14:02";
+    engage(WEB);
+    RUN_UNTIL(engagements_count(engagements) == 0);
+    ck_assert_str_eq(last_code, "conflict");
+    ck_assert_str_eq(last_message, answer_error);
+}
+END_TEST
+
+START_TEST(test_not_now_is_asked_again)
+{
+    struct engagement *eng;
+
+    answer_status = 503;
+    answer_error = "the API server does not answer";
+    eng = engage(WEB);
+    RUN_UNTIL(*engagement_message(eng));
+    ck_assert_int_eq(engagement_state(eng), ENG_ASKING);
+    answer_status = 202;
+    answer_error = NULL;
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+}
+END_TEST
+
+START_TEST(test_revoked)
+{
+    struct engagement *eng = engage(WEB);
+    cleanup_json struct json_object *event = NULL;
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    event = make_engagement(engagement_id(eng), "ended");
+    engagement_session_ops.event_cb(engagements, event);
+    ck_assert_uint_eq(engagements_count(engagements), 0);
+    ck_assert_str_eq(last_code, "ended");
+}
+END_TEST
+
+static void done_cb(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+START_TEST(test_withdrawn)
+{
+    char path[128];
+    struct engagement *eng = engage(WEB);
+    bool done = false;
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    snprintf(path, sizeof(path), "/tp/v1/engagements/%s", engagement_id(eng));
+    engagements_remove(engagements, eng, done_cb, &done);
+    ck_assert_uint_eq(engagements_count(engagements), 0);
+    RUN_UNTIL(done);
+    ck_assert_str_eq(asked, "DELETE");
+    ck_assert_str_eq(asked_path, path);
+}
+END_TEST
+
+START_TEST(test_a_new_link_is_told)
+{
+    struct engagement *eng = engage(WEB);
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    *asked = '\0';
+    engagement_session_ops.linked_cb(engagements, NULL, true);
+    engagement_session_ops.linked_cb(engagements, pair.client, true);
+    RUN_UNTIL(!strcmp(asked, "POST"));
+    ck_assert_str_eq(json_get_str(asked_body, "id", ""), engagement_id(eng));
+}
+END_TEST
+
+START_TEST(test_an_old_manager)
+{
+    cleanup_json struct json_object *request = parse(WEB);
+    struct engagement *eng;
+    struct tp_error err = {0};
+    bool already;
+
+    engagement_session_ops.linked_cb(engagements, pair.client, false);
+    ck_assert_int_eq(
+        engagements_add(engagements, request, &eng, &already, &err),
+        -EOPNOTSUPP);
+    ck_assert(strstr(err.text, "upgrade"));
+}
+END_TEST
+
+/* ---- delivery ---- */
+
+static void in_setup(void)
+{
+    setup();
+    memset(&in, 0, sizeof(in));
+    in.open_cb = incoming_open_cb;
+    in.config.names = TUNNEL_NAMES;
+    in.loop = pair.loop;
+    pair_init(&in);
+}
+
+static void in_teardown(void)
+{
+    pair_close(&in);
+    teardown();
+}
+
+static void both_turn(void)
+{
+    pair_turn(&pair);
+    pair_turn(&in);
+}
+
+#define BOTH_UNTIL(condition)                                                  \
+    do {                                                                       \
+        for (int run_i_ = 0; !(condition); run_i_++) {                         \
+            ck_assert_msg(run_i_ < 60000, "never: %s", #condition);            \
+            both_turn();                                                       \
+        }                                                                      \
+    } while (0)
+
+/* An engagement whose port http leads to a listener of ours. */
+static struct engagement *engage_listener(int *listener)
+{
+    union sockaddr_any addr;
+    struct engagement *eng;
+    char text[256];
+
+    *listener = tcp_listen(&addr);
+    snprintf(text, sizeof(text),
+             "{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{"
+             "\"local\":%u,\"remote\":\"http\"}]}",
+             sockaddr_port(&addr));
+    eng = engage(text);
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    return eng;
+}
+
+START_TEST(test_delivered)
+{
+    struct user u = {.offer = 100000, .pair = &in};
+    int listener, fd = -1;
+    struct engagement *eng = engage_listener(&listener);
+    char data[65536];
+    size_t got = 0;
+
+    u.stream = tunnel_open_tcp_name(in.client, engagement_id(eng), 8080,
+                                    &user_ops, &u);
+    BOTH_UNTIL(u.opened);
+    ck_assert_int_eq(u.open_status, 0);
+    fd = accept(listener, NULL, NULL);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_uint_eq(engagement_deliveries(eng), 1);
+    while (got < 100000) {
+        ssize_t n = recv(fd, data, sizeof(data), MSG_DONTWAIT);
+
+        if (n > 0)
+            got += (size_t)n;
+        both_turn();
+    }
+    close(fd);
+    BOTH_UNTIL(u.closed);
+    BOTH_UNTIL(engagement_deliveries(eng) == 0);
+    close(listener);
+}
+END_TEST
+
+/* What a hostile manager may ask for: nothing of it is connected. */
+static void expect_refused(const char *id, uint16_t port, int status)
+{
+    struct user u = {.offer = 1, .pair = &in};
+
+    u.stream = tunnel_open_tcp_name(in.client, id, port, &user_ops, &u);
+    ck_assert(u.stream != NULL);
+    BOTH_UNTIL(u.opened && u.closed);
+    ck_assert_int_eq(u.open_status, status);
+}
+
+START_TEST(test_only_the_table_counts)
+{
+    int listener;
+    struct engagement *eng;
+
+    extra_port = true;
+    eng = engage_listener(&listener);
+    expect_refused("aaaaaaaaaaaaaaaaaaaaaaaaaa", 8080, -EACCES);
+    expect_refused(engagement_id(eng), 22, -EACCES);
+    expect_refused(engagement_id(eng), 5353, -EACCES);
+    expect_refused(engagement_id(eng), 8081, -EACCES);
+    close(listener);
+    /* nobody listens: the truth */
+    expect_refused(engagement_id(eng), 8080, -ECONNREFUSED);
+}
+END_TEST
+
+START_TEST(test_an_ended_one_leads_nowhere)
+{
+    char id[32];
+    int listener;
+    struct engagement *eng = engage_listener(&listener);
+
+    snprintf(id, sizeof(id), "%s", engagement_id(eng));
+    engagements_remove(engagements, eng, NULL, NULL);
+    expect_refused(id, 8080, -EACCES);
+    close(listener);
+}
+END_TEST
+
+/* ---- the pod's localhost ---- */
+
+START_TEST(test_to_pod_port_taken)
+{
+    cleanup_json struct json_object *request = NULL;
+    union sockaddr_any addr;
+    int listener = tcp_listen(&addr);
+    struct engagement *eng;
+    struct tp_error err = {0};
+    char text[200];
+    bool already;
+
+    snprintf(text, sizeof(text),
+             "{\"type\":\"ingest\",\"workload\":\"web\",\"toPod\":[{\"port\":%u"
+             "}]}",
+             sockaddr_port(&addr));
+    request = parse(text);
+    ck_assert_int_lt(
+        engagements_add(engagements, request, &eng, &already, &err), 0);
+    ck_assert_msg(strstr(err.text, "--to-pod"), "%s", err.text);
+    ck_assert_uint_eq(engagements_count(engagements), 0);
+    close(listener);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("engagement");
+    TCase *tc = tcase_create("requests");
+
+    tcase_add_loop_test(tc, test_requests, 0,
+                        sizeof(requests) / sizeof(*requests));
+    suite_add_tcase(s, tc);
+    tc = tcase_create("manager");
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, test_engaged);
+    tcase_add_test(tc, test_the_same_again);
+    tcase_add_test(tc, test_refused);
+    tcase_add_test(tc, test_not_now_is_asked_again);
+    tcase_add_test(tc, test_revoked);
+    tcase_add_test(tc, test_withdrawn);
+    tcase_add_test(tc, test_a_new_link_is_told);
+    tcase_add_test(tc, test_an_old_manager);
+    tcase_add_test(tc, test_to_pod_port_taken);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("delivery");
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, in_setup, in_teardown);
+    tcase_add_test(tc, test_delivered);
+    tcase_add_test(tc, test_only_the_table_counts);
+    tcase_add_test(tc, test_an_ended_one_leads_nowhere);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    return suite_run(suite());
+}
