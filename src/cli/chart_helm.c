@@ -2,17 +2,13 @@
 #include "cli/chart_helm.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+
+#include "cli/program.h"
 
 #define MAX_ADDED 12 /* words that chart_helm_argv() adds at most */
-
-extern char **environ;
 
 /* What an action of helm takes. */
 struct action {
@@ -111,68 +107,7 @@ char **chart_helm_argv(const struct chart_helm_request *req,
     return w.argv;
 }
 
-static void awaited_signals(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGCHLD);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGHUP);
-    sigaddset(set, SIGQUIT);
-}
-
-static int spawn(const char *program, char *const *argv, const sigset_t *mask,
-                 pid_t *pid)
-{
-    posix_spawnattr_t attr;
-    sigset_t defaults;
-    int rc;
-
-    awaited_signals(&defaults);
-    sigaddset(&defaults, SIGPIPE);
-    posix_spawnattr_init(&attr);
-    posix_spawnattr_setsigmask(&attr, mask);
-    posix_spawnattr_setsigdefault(&attr, &defaults);
-    posix_spawnattr_setflags(&attr,
-                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    rc = posix_spawnp(pid, program, NULL, &attr, argv, environ);
-    posix_spawnattr_destroy(&attr);
-    return -rc;
-}
-
-/* The terminal's signals (SI_KERNEL) reach the program by themselves: it is in
- * the same process group. */
-static int wait_for(pid_t pid, const sigset_t *set)
-{
-    siginfo_t info;
-    int status;
-
-    for (;;) {
-        pid_t done = waitpid(pid, &status, WNOHANG);
-
-        if (done == pid)
-            break;
-        if (done < 0 && errno != EINTR)
-            return -errno;
-        if (sigwaitinfo(set, &info) < 0)
-            continue;
-        if (info.si_signo != SIGCHLD && info.si_code != SI_KERNEL)
-            kill(pid, info.si_signo);
-    }
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 int chart_helm_run(const char *program, char *const *argv, struct tp_error *err)
 {
-    sigset_t set, before;
-    pid_t pid;
-    int rc;
-
-    awaited_signals(&set);
-    sigprocmask(SIG_BLOCK, &set, &before);
-    rc = spawn(program, argv, &before, &pid);
-    if (rc == 0)
-        rc = wait_for(pid, &set);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    return rc < 0 ? tp_error_errno(err, rc, "cannot run %s", program) : rc;
+    return program_run(program, argv, NULL, -1, err);
 }

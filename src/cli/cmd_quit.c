@@ -8,18 +8,22 @@
 #include "cli/common_options.h"
 #include "cli/daemon.h"
 
-#define ASK_MS    5000
+#define ASK_MS    6000 /* the daemon waits 5 s for the manager */
 #define STOP_SECS 5
 
 /* Asks the daemon to say goodbye to the manager; a daemon that does not answer
  * is removed all the same. */
 static void disconnect(struct engine *e, const struct daemon *d)
 {
-    cleanup_json struct json_object *request = daemon_request("disconnect");
-    cleanup_json struct json_object *answer = NULL;
-    struct tp_error err = {0};
+    static const char *const steps[] = {"disengage-all", "disconnect"};
 
-    daemon_ask(e, d->id, request, ASK_MS, &answer, NULL, &err);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        cleanup_json struct json_object *request = daemon_request(steps[i]);
+        cleanup_json struct json_object *answer = NULL;
+        struct tp_error err = {0};
+
+        daemon_ask(e, d->id, request, ASK_MS, &answer, NULL, &err);
+    }
 }
 
 static void warn_joined(struct cli *cli, struct json_object *joined)

@@ -7,10 +7,19 @@
 extern const struct cli_command cmd_completion;
 extern const struct cli_command cmd_config_view;
 extern const struct cli_command cmd_connect;
+extern const struct cli_command cmd_detach;
+extern const struct cli_command cmd_gather_logs;
 extern const struct cli_command cmd_helm;
 extern const struct cli_command cmd_help;
+extern const struct cli_command cmd_ingest;
+extern const struct cli_command cmd_intercept;
+extern const struct cli_command cmd_leave;
+extern const struct cli_command cmd_list;
+extern const struct cli_command cmd_mirror;
 extern const struct cli_command cmd_quit;
+extern const struct cli_command cmd_replace;
 extern const struct cli_command cmd_status;
 extern const struct cli_command cmd_version;
+extern const struct cli_command cmd_wiretap;
 
 #endif

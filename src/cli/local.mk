@@ -6,7 +6,11 @@ libtp_cli_a_SOURCES = \
 	src/cli/cmd_completion.c \
 	src/cli/cmd_config.c \
 	src/cli/cmd_connect.c \
+	src/cli/cmd_detach.c \
+	src/cli/cmd_engage.c \
+	src/cli/cmd_gather_logs.c \
 	src/cli/cmd_help.c \
+	src/cli/cmd_list.c \
 	src/cli/cmd_quit.c \
 	src/cli/cmd_status.c \
 	src/cli/cmd_version.c \
@@ -14,11 +18,16 @@ libtp_cli_a_SOURCES = \
 	src/cli/common_options.c src/cli/common_options.h \
 	src/cli/container.c src/cli/container.h \
 	src/cli/daemon.c src/cli/daemon.h src/cli/daemon_list.c \
+	src/cli/docker_run.c src/cli/docker_run.h \
+	src/cli/engage.c src/cli/engage.h \
+	src/cli/engage_options.c src/cli/engage_options.h \
+	src/cli/environment.c src/cli/environment.h \
 	src/cli/help.c \
 	src/cli/helper.c src/cli/helper.h \
 	src/cli/image.c src/cli/image.h \
 	src/cli/options.c \
 	src/cli/output.c \
+	src/cli/program.c src/cli/program.h \
 	src/cli/publish.c src/cli/publish.h \
 	src/cli/reach.c src/cli/reach.h \
 	src/cli/session.c src/cli/session.h
@@ -29,7 +38,10 @@ tp_SOURCES = src/cli/main.c
 tp_LDADD = $(CLI_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_cli
+check_PROGRAMS += check_cli check_cli_engage
+check_cli_engage_SOURCES = tests/unit/check_cli_engage.c
+check_cli_engage_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_cli_engage_LDADD = $(CLI_LIBS) $(CHECK_LIBS)
 check_cli_SOURCES = tests/unit/check_cli.c
 check_cli_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_cli_LDADD = $(CLI_LIBS) $(CHECK_LIBS)

@@ -62,6 +62,10 @@ int engine_container_remove(struct engine *e, const char *name,
 int engine_container_log(struct engine *e, const char *name, unsigned lines,
                          char **out, struct tp_error *err);
 
+/* The last lines of its log as they are, at most 4 MiB. Owned. */
+int engine_container_log_text(struct engine *e, const char *name,
+                              unsigned lines, char **out, struct tp_error *err);
+
 /* Networks. */
 int engine_network_list(struct engine *e, struct json_object **out,
                         struct tp_error *err);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "engine/engine_internal.h"
@@ -15,6 +16,7 @@
 
 #define GONE_TRIES    200
 #define GONE_PAUSE_NS 50000000L
+#define LOG_MAX       (4U << 20)
 
 /* engine_call() with a path made by printf. */
 static int call(struct engine *e, struct tp_error *err,
@@ -129,12 +131,13 @@ static int on_log(void *arg, unsigned stream, const uint8_t *data, size_t len)
     return 0;
 }
 
-int engine_container_log(struct engine *e, const char *name, unsigned lines,
-                         char **out, struct tp_error *err)
+/* Hands the last lines over in the pieces that they come in. */
+static int read_log(struct engine *e, const char *name, unsigned lines,
+                    size_t max, engine_frame_cb *cb, void *arg,
+                    struct tp_error *err)
 {
     cleanup_free char *id = engine_escape(name), *path = NULL, *raw = NULL;
     struct engine_frames frames = {0};
-    struct log_text log = {0};
     size_t len;
 
     if (asprintf(&path, "/containers/%s/logs?stdout=1&stderr=1&tail=%u", id,
@@ -142,11 +145,45 @@ int engine_container_log(struct engine *e, const char *name, unsigned lines,
         path = NULL;
         return tp_error_set(err, -ENOMEM, "out of memory");
     }
-    if (engine_get_text(e, path, 65536, &raw, &len, err) < 0)
+    if (engine_get_text(e, path, max, &raw, &len, err) < 0)
         return err ? err->code : -EIO;
-    engine_frames_feed(&frames, (uint8_t *)raw, len, on_log, &log);
+    engine_frames_feed(&frames, (uint8_t *)raw, len, cb, arg);
+    return 0;
+}
+
+int engine_container_log(struct engine *e, const char *name, unsigned lines,
+                         char **out, struct tp_error *err)
+{
+    struct log_text log = {0};
+    int rc = read_log(e, name, lines, 65536, on_log, &log, err);
+
+    if (rc < 0)
+        return rc;
     *out = strdup(log.text);
     return *out ? 0 : tp_error_set(err, -ENOMEM, "out of memory");
+}
+
+static int on_log_text(void *arg, unsigned stream, const uint8_t *data,
+                       size_t len)
+{
+    (void)stream;
+    return buf_append(arg, data, len);
+}
+
+int engine_container_log_text(struct engine *e, const char *name,
+                              unsigned lines, char **out, struct tp_error *err)
+{
+    struct buf text;
+    int rc;
+
+    buf_init(&text, LOG_MAX + 1);
+    rc = read_log(e, name, lines, LOG_MAX, on_log_text, &text, err);
+    if (rc == 0 && buf_append(&text, "", 1) == 0)
+        *out = strdup((char *)buf_head(&text));
+    else
+        *out = NULL;
+    buf_release(&text);
+    return rc < 0 || *out ? rc : tp_error_set(err, -ENOMEM, "out of memory");
 }
 
 int engine_network_list(struct engine *e, struct json_object **out,

@@ -1,0 +1,102 @@
+/* cmd_detach.c - tp detach (leave): end engagements */
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "cli/cli_internal.h"
+#include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cli/engage.h"
+
+#define ASK_MS 15000
+
+static int detach_one(struct engage *g, const char *name,
+                      struct json_object *done, struct tp_error *err)
+{
+    cleanup_json struct json_object *request = engage_named("disengage", name);
+    cleanup_json struct json_object *answer = NULL;
+    int rc = engage_ask(g, request, ASK_MS, &answer, err);
+
+    if (rc < 0)
+        return tp_error_wrap(err, "%s", name);
+    json_object_array_add(done, json_object_new_string(name));
+    cli_print(g->cli, "Detached from %s\n", name);
+    return 0;
+}
+
+static int detach_all(struct engage *g, struct json_object *done,
+                      struct tp_error *err)
+{
+    cleanup_json struct json_object *request = daemon_request("engagements");
+    cleanup_json struct json_object *answer = NULL;
+    struct json_object *list;
+    int rc = engage_ask(g, request, ASK_MS, &answer, err);
+
+    list = json_get_array(answer, "engagements");
+    if (rc == 0 && json_array_len(list) == 0)
+        cli_print(g->cli, "Nothing to detach from\n");
+    for (size_t i = 0; rc == 0 && i < json_array_len(list); i++)
+        rc = detach_one(g,
+                        json_get_str(json_object_array_get_idx(list, i), "name",
+                                     ""),
+                        done, err);
+    return rc;
+}
+
+static int detach_named(struct engage *g, struct json_object *done,
+                        struct tp_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < cli_arg_count(g->cli); i++)
+        rc = detach_one(g, cli_arg(g->cli, i), done, err);
+    return rc;
+}
+
+static int run(struct cli *cli, struct tp_error *err)
+{
+    cleanup_json struct json_object *out = json_object_new_object();
+    struct json_object *done = json_object_new_array();
+    struct engage g;
+    int rc;
+
+    json_object_object_add(out, "detached", done);
+    if (cli_has(cli, "all") == (cli_arg_count(cli) > 0)) {
+        tp_error_set(err, -EINVAL,
+                     "name what to detach from (tp list shows it), or --all");
+        return cli_fail(cli, "invalid", err);
+    }
+    rc = engage_open(&g, cli, err);
+    if (rc == 0)
+        rc = cli_has(cli, "all") ? detach_all(&g, done, err)
+                                 : detach_named(&g, done, err);
+    engage_release(&g);
+    if (rc == 0)
+        cli_print_json(cli, out);
+    return rc;
+}
+
+static const struct cli_option options[] = {
+    OPTION_NAME,
+    {.name = "all", .help = "end all engagements of this session"},
+    {0},
+};
+
+const struct cli_command cmd_detach = {
+    .name = "detach",
+    .summary = "end an engagement; the cluster answers again",
+    .usage = "NAME... | --all",
+    .options = options,
+    .max_args = -1,
+    .run = run,
+};
+
+const struct cli_command cmd_leave = {
+    .name = "leave",
+    .summary = "the same as detach",
+    .usage = "NAME... | --all",
+    .options = options,
+    .max_args = -1,
+    .hidden = true,
+    .run = run,
+};

@@ -1,0 +1,437 @@
+/*
+ * cmd_engage.c - tp intercept, replace, mirror, ingest
+ *
+ * Engages, then tells what it did; with a command behind "--" runs it and ends
+ * the engagement with it. Whatever fails on the way, and Ctrl-C, takes back what
+ * this call engaged.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "cli/cli_internal.h"
+#include "cli/client_config.h"
+#include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cli/docker_run.h"
+#include "cli/engage.h"
+#include "cli/engage_options.h"
+#include "cli/environment.h"
+#include "cli/program.h"
+
+#define ASK_MS 40000
+
+struct run {
+    struct engage g;
+    const char *type;
+    const char *name; /* of the engagement */
+    struct json_object *request, *local, *env;
+    char **words; /* the command; NULL: none */
+    bool already;
+};
+
+/* ---- what is said ---- */
+
+static void print_port(struct cli *cli, struct json_object *local,
+                       struct json_object *port)
+{
+    const char *udp =
+        !strcmp(json_get_str(port, "protocol", ""), "udp") ? "/udp" : "";
+    const char *name = json_get_str(port, "name", "");
+
+    cli_print(cli, "  %-12s%d%s%s%s%s -> %s:%d\n", "port",
+              (int)json_get_int(port, "port", 0), udp, *name ? " (" : "", name,
+              *name ? ")" : "", json_get_str(local, "address", ""),
+              (int)json_get_int(port, "local", 0));
+}
+
+static void print_engagement(struct run *r)
+{
+    struct cli *cli = r->g.cli;
+    struct json_object *ports = json_get_array(r->local, "ports");
+    const char *message = json_get_str(r->local, "message", "");
+
+    cli_print(cli, "%s %s %s in namespace %s (container %s, %d pod%s)%s\n",
+              r->type, json_get_str(r->local, "workload.kind", ""),
+              json_get_str(r->local, "workload.name", ""),
+              json_get_str(r->local, "namespace", ""),
+              json_get_str(r->local, "container", "?"),
+              (int)json_get_int(r->local, "pods", 0),
+              json_get_int(r->local, "pods", 0) == 1 ? "" : "s",
+              r->already ? ", as before" : "");
+    for (size_t i = 0; i < json_array_len(ports); i++)
+        print_port(cli, r->local, json_object_array_get_idx(ports, i));
+    if (*message)
+        cli_print(cli, "  %-12s%s\n", "note", message);
+}
+
+/* ---- environment ---- */
+
+static bool wants_environment(const struct run *r)
+{
+    return r->words || cli_has(r->g.cli, "env-file") ||
+           cli_has(r->g.cli, "env-json");
+}
+
+static int write_environment(struct run *r, const char *path,
+                             const char *syntax, struct tp_error *err)
+{
+    cleanup_free char *text = NULL;
+    size_t skipped;
+
+    if (!path)
+        return 0;
+    text = environment_format(r->env, syntax, &skipped);
+    if (!text)
+        return tp_error_errno(err, -ENOMEM, "%s", path);
+    if (skipped > 0)
+        cli_warn(r->g.cli,
+                 "%zu variables do not fit the syntax '%s' and are left out",
+                 skipped, syntax);
+    return environment_write(path, text, err);
+}
+
+static int fetch_environment(struct run *r, struct tp_error *err)
+{
+    cleanup_json struct json_object *request =
+        engage_named("environment", r->name);
+    cleanup_json struct json_object *answer = NULL;
+    struct cli *cli = r->g.cli;
+    int rc = engage_ask(&r->g, request, ASK_MS, &answer, err);
+    size_t odd;
+
+    if (rc < 0)
+        return rc;
+    r->env = json_object_get(json_get(answer, "environment"));
+    if (!json_object_is_type(r->env, json_type_object))
+        return tp_error_set(err, -EBADMSG,
+                            "the pod's environment cannot be read: %s",
+                            json_get_str(answer, "error", "no answer"));
+    odd = environment_count_odd(r->env);
+    if (odd > 0)
+        cli_note(cli, "%zu variables with odd names are left out", odd);
+    rc = write_environment(r, cli_get(cli, "env-file"),
+                           cli_get_or(cli, "env-syntax", "docker"), err);
+    return rc < 0
+               ? rc
+               : write_environment(r, cli_get(cli, "env-json"), "json", err);
+}
+
+/* ---- the command ---- */
+
+static int run_docker(struct run *r, bool *detached, struct tp_error *err)
+{
+    struct docker_run d;
+    int rc = docker_run_build(&d, r->words, r->g.daemon.name, r->env, err);
+
+    *detached = d.detached;
+    if (rc == 0 && d.left_out > 0)
+        cli_note(r->g.cli, "%zu variables cannot be handed to docker",
+                 d.left_out);
+    if (rc == 0)
+        rc = program_run(d.argv[0], d.argv, d.envp, -1, err);
+    docker_run_release(&d);
+    return rc;
+}
+
+static int run_here(struct run *r, struct tp_error *err)
+{
+    size_t left_out;
+    char **envp = docker_run_environ(r->env, &left_out);
+    int rc;
+
+    if (!envp)
+        return tp_error_errno(err, -ENOMEM, "environment");
+    if (left_out > 0)
+        cli_note(r->g.cli,
+                 "%zu variables that steer programs of this machine are left "
+                 "out",
+                 left_out);
+    rc = program_run(r->words[0], r->words, envp, -1, err);
+    docker_run_free_words(envp);
+    return rc;
+}
+
+static void disengage(struct run *r)
+{
+    cleanup_json struct json_object *request =
+        engage_named("disengage", r->name);
+    cleanup_json struct json_object *answer = NULL;
+    struct tp_error err = {0};
+
+    engage_ignore_signals(&r->g);
+    if (engage_ask(&r->g, request, ASK_MS, &answer, &err) < 0)
+        cli_warn(r->g.cli, "%s is not ended: %s", r->name, err.text);
+}
+
+static int run_command(struct run *r, struct tp_error *err)
+{
+    bool detached = false;
+    int rc = docker_run_is(r->words) ? run_docker(r, &detached, err)
+                                     : run_here(r, err);
+
+    if (rc < 0 || !detached)
+        disengage(r);
+    else
+        cli_note(r->g.cli, "the container runs detached; 'tp detach %s' ends "
+                           "the engagement", r->name);
+    return rc;
+}
+
+/* ---- the story ---- */
+
+/* What follows the workload; --docker-run: those are docker's arguments. */
+static int take_command(struct run *r, struct tp_error *err)
+{
+    struct cli *cli = r->g.cli;
+    char **args = cli_args(cli) + 1;
+    size_t n = cli_arg_count(cli) - 1;
+    static char docker[] = "docker", verb[] = "run";
+
+    if (!cli_has(cli, "docker-run") && n == 0)
+        return 0;
+    r->words = calloc(n + 3, sizeof(*r->words));
+    if (!r->words)
+        return tp_error_errno(err, -ENOMEM, "command");
+    if (cli_has(cli, "docker-run")) {
+        r->words[0] = docker;
+        r->words[1] = verb;
+        memcpy(r->words + 2, args, n * sizeof(*args));
+    } else {
+        memcpy(r->words, args, n * sizeof(*args));
+    }
+    return 0;
+}
+
+/* Mistakes of the command line are found before anything is done. */
+static int check_command(struct run *r, struct tp_error *err)
+{
+    struct docker_run d;
+    int rc;
+
+    if (!r->words || !docker_run_is(r->words))
+        return 0;
+    rc = docker_run_build(&d, r->words, "x", NULL, err);
+    docker_run_release(&d);
+    return rc;
+}
+
+static int read_line(struct run *r, struct tp_error *err)
+{
+    const char *wait = cli_get(r->g.cli, "timeout");
+    long ms = wait ? client_config_parse_duration(wait) : 120000;
+    int rc;
+
+    r->request = engage_request(r->g.cli, r->type, err);
+    if (!r->request)
+        return -EINVAL;
+    r->name = json_get_str(r->request, "name", "");
+    if (ms <= 0)
+        return tp_error_set(err, -EINVAL,
+                            "--timeout %s: not a time (30s, 5m)", wait);
+    json_object_object_add(r->request, "timeout",
+                           json_object_new_int64((ms + 999) / 1000));
+    rc = take_command(r, err);
+    return rc < 0 ? rc : check_command(r, err);
+}
+
+static int engage_and_run(struct run *r, struct tp_error *err)
+{
+    int rc = engage_catch_signals(&r->g, err);
+
+    if (rc == 0)
+        rc = engage_start(&r->g, r->request, &r->local, &r->already, err);
+    if (rc == 0 && wants_environment(r))
+        rc = fetch_environment(r, err);
+    if (rc < 0) {
+        if (!r->already)
+            disengage(r);
+        return rc;
+    }
+    print_engagement(r);
+    if (r->words)
+        return run_command(r, err);
+    cli_print_json(r->g.cli, r->local);
+    return 0;
+}
+
+static int run_type(struct cli *cli, const char *type, struct tp_error *err)
+{
+    struct run r = {.type = type, .g = {.cli = cli, .signals = -1}};
+    int rc = read_line(&r, err);
+
+    if (rc < 0)
+        cli_fail(cli, "invalid", err);
+    else
+        rc = engage_open(&r.g, cli, err);
+    if (rc == 0)
+        rc = engage_and_run(&r, err);
+    if (rc == -ECANCELED)
+        cli_fail(cli, "interrupted", err);
+    engage_release(&r.g);
+    json_object_put(r.request);
+    json_object_put(r.local);
+    json_object_put(r.env);
+    free(r.words);
+    return rc;
+}
+
+/* ---- the tables ---- */
+
+#define OPTIONS_ENGAGE                                                         \
+    OPTION_NAME,                                                               \
+        {.name = "namespace",                                                  \
+         .letter = 'n',                                                        \
+         .arg = "NS",                                                          \
+         .help = "namespace of the workload (default: the session's)"},        \
+        {.name = "container",                                                  \
+         .arg = "NAME",                                                        \
+         .help = "container of the pod (default: the one that has the port)"}, \
+        {.name = "to-pod",                                                     \
+         .arg = "PORT[/udp]",                                                  \
+         .help = "make this port of the pod's localhost reachable here",       \
+         .repeatable = true},                                                  \
+        {.name = "env-file",                                                   \
+         .letter = 'e',                                                        \
+         .arg = "FILE",                                                        \
+         .help = "write the container's variables to this file"},              \
+        {.name = "env-syntax",                                                 \
+         .arg = "SYNTAX",                                                      \
+         .help = "of --env-file: docker, compose, sh or json",                 \
+         .choices = environment_syntaxes},                                     \
+        {.name = "env-json",                                                   \
+         .letter = 'j',                                                        \
+         .arg = "FILE",                                                        \
+         .help = "write them as a JSON object"},                               \
+        {.name = "as-name",                                                    \
+         .arg = "NAME",                                                        \
+         .help = "what the engagement is called here (default: WORKLOAD)"},    \
+        {.name = "docker-run",                                                 \
+         .help = "what follows '--' are arguments of 'docker run'"},           \
+        {.name = "timeout",                                                    \
+         .arg = "TIME",                                                        \
+         .help = "how long to wait until it is ready (default 120s)"},         \
+    {                                                                          \
+        .name = "yes", .letter = 'y',                                          \
+        .help = "do not ask before pods are interrupted"                       \
+    }
+
+#define OPTIONS_TRAFFIC                                                        \
+    {.name = "port",                                                           \
+     .letter = 'p',                                                            \
+     .arg = "LOCAL[:REMOTE]",                                                  \
+     .help = "local port, and the port's name or number there (8080:http; "    \
+             "53:53/udp)",                                                     \
+     .repeatable = true},                                                      \
+        {.name = "address",                                                    \
+         .arg = "HOST",                                                        \
+         .help = "deliver to this host or container (default 127.0.0.1)"},     \
+        {.name = "service",                                                    \
+         .arg = "NAME",                                                        \
+         .help = "the Service that REMOTE belongs to"},                        \
+    {                                                                          \
+        .name = "force",                                                       \
+        .help = "take over from whoever holds it (needs the right to)"         \
+    }
+
+static const struct cli_option traffic_options[] = {
+    OPTIONS_TRAFFIC, OPTIONS_ENGAGE, {0}};
+static const struct cli_option ingest_options[] = {OPTIONS_ENGAGE, {0}};
+
+#define DETAILS_COMMAND                                                        \
+    "\nA command behind '--' gets the container's variables; 'docker run ...' " \
+    "starts in the\nsession's network. The engagement ends when it ends, and "   \
+    "its exit status is\ntp's. WORKLOAD is NAME or KIND/NAME (deploy, sts, ds, " \
+    "rs, pod).\n"
+
+static int run_intercept(struct cli *cli, struct tp_error *err)
+{
+    return run_type(cli, "intercept", err);
+}
+
+static int run_replace(struct cli *cli, struct tp_error *err)
+{
+    return run_type(cli, "replace", err);
+}
+
+static int run_mirror(struct cli *cli, struct tp_error *err)
+{
+    return run_type(cli, "mirror", err);
+}
+
+static int run_ingest(struct cli *cli, struct tp_error *err)
+{
+    return run_type(cli, "ingest", err);
+}
+
+#define USAGE "WORKLOAD[/CONTAINER] [flags] [-- COMMAND]"
+
+const struct cli_command cmd_intercept = {
+    .name = "intercept",
+    .summary = "the cluster's connections to a workload come here",
+    .usage = USAGE,
+    .details = "Connections to the ports of all pods of WORKLOAD are delivered "
+               "to 127.0.0.1:LOCAL\nin the session's network. The container "
+               "in the cluster goes on running; where\nnobody listens here, "
+               "it answers.\n" DETAILS_COMMAND,
+    .example = "  tp intercept web --port 8080:http\n"
+               "  tp intercept web -p 8080:http -- docker run --rm myimage\n",
+    .options = traffic_options,
+    .min_args = 1,
+    .max_args = -1,
+    .run = run_intercept,
+};
+
+const struct cli_command cmd_replace = {
+    .name = "replace",
+    .summary = "run a workload's container here instead of there",
+    .usage = USAGE,
+    .details = "As intercept, but the container in the cluster does not run "
+               "meanwhile (consumers of\nqueues). Its pods are rolled out "
+               "twice: now and at the end.\n" DETAILS_COMMAND,
+    .example = "  tp replace worker -- docker run --rm myworker\n",
+    .options = traffic_options,
+    .min_args = 1,
+    .max_args = -1,
+    .run = run_replace,
+};
+
+const struct cli_command cmd_mirror = {
+    .name = "mirror",
+    .summary = "a copy of a workload's connections comes here",
+    .usage = USAGE,
+    .details = "What clients send is copied to 127.0.0.1:LOCAL; what the "
+               "program here answers is\ndropped. The container in the "
+               "cluster answers all, however slow the copy is.\n" DETAILS_COMMAND,
+    .example = "  tp mirror web --port 8080:http\n",
+    .options = traffic_options,
+    .min_args = 1,
+    .max_args = -1,
+    .run = run_mirror,
+};
+
+const struct cli_command cmd_wiretap = {
+    .name = "wiretap",
+    .summary = "the same as mirror",
+    .usage = USAGE,
+    .options = traffic_options,
+    .min_args = 1,
+    .max_args = -1,
+    .hidden = true,
+    .run = run_mirror,
+};
+
+const struct cli_command cmd_ingest = {
+    .name = "ingest",
+    .summary = "a workload's environment, without its traffic",
+    .usage = USAGE,
+    .details = DETAILS_COMMAND,
+    .example = "  tp ingest web --env-file web.env\n"
+               "  tp ingest web -- docker run --rm -it myimage\n",
+    .options = ingest_options,
+    .min_args = 1,
+    .max_args = -1,
+    .run = run_ingest,
+};

@@ -1,0 +1,153 @@
+"""What the tests of engagements share: workloads of all kinds, a local program.
+
+Every workload answers over HTTP with the name of its pod, so that a test sees
+who answered; the program of the workstation answers with "local".
+"""
+
+import contextlib
+import json
+
+from conftest import DAEMON, E2E, run, wait_until
+
+NAMESPACE = "tp-engage"
+LOCAL_PORT = 18080
+
+CONTAINER = """
+        - name: app
+          image: tp-test/app
+          imagePullPolicy: IfNotPresent
+          args: [{args}]
+          env:
+            - name: POD_NAME
+              valueFrom: {{fieldRef: {{fieldPath: metadata.name}}}}
+            - {{name: GREETING, value: "hello $(POD_NAME) $$(X)"}}
+            - {{name: MULTI, value: "one\\ntwo"}}
+          envFrom:
+            - secretRef: {{name: keys}}
+          ports: [{ports}]
+          readinessProbe:
+            httpGet: {{path: /healthz, port: {probe}}}
+            periodSeconds: 1
+"""
+
+POD = """
+      terminationGracePeriodSeconds: 2
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 65534
+        seccompProfile: {{type: RuntimeDefault}}
+      containers:{containers}
+"""
+
+WORKLOAD = """
+apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: {name}}}
+spec:
+  {extra}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:{pod}
+"""
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  {extra}
+  selector: {{app: {name}}}
+  ports: [{ports}]
+"""
+
+NAMED = "{name: http, containerPort: 8080}"
+SIBLING = "{name: echo, containerPort: 9001}"
+
+
+def container(args="http=8080,echo=9001", ports=f"{NAMED}, {SIBLING}", probe="http"):
+    quoted = ", ".join(f'"{a}"' for a in args.split(","))
+    return CONTAINER.format(args=quoted, ports=ports, probe=probe)
+
+
+def workload(name, kind="Deployment", extra="replicas: 1", containers=None):
+    pod = POD.format(containers=containers or container())
+    return WORKLOAD.format(name=name, kind=kind, extra=extra, pod=pod)
+
+
+def service(name, ports, extra=""):
+    return SERVICE.format(name=name, ports=ports, extra=extra)
+
+
+NAMED_SERVICE = (
+    "{name: http, port: 80, targetPort: http}, {name: echo, port: 9001, targetPort: echo}"
+)
+NUMERIC_SERVICE = (
+    "{name: http, port: 80, targetPort: 8080}, {name: echo, port: 9001, targetPort: 9001}"
+)
+
+SECRET = """
+apiVersion: v1
+kind: Secret
+metadata: {name: keys}
+stringData: {PASSWORD: "not-a-secret"}
+"""
+
+
+def prepare(cluster):
+    cluster.kubectl("create", "namespace", NAMESPACE, check=False)
+    cluster.apply(SECRET, NAMESPACE)
+
+
+def rollout(cluster, target):
+    cluster.kubectl(
+        "rollout", "status", "-n", NAMESPACE, target, "--timeout=90s", timeout=100
+    )
+
+
+@contextlib.contextmanager
+def local_program(name="local", port=LOCAL_PORT, *services):
+    """An ordinary container of the workstation that answers with its name."""
+    container_name = f"{E2E}-program-{name}"
+    run(["docker", "rm", "-f", container_name], check=False)
+    run(
+        ["docker", "run", "-d", "--name", container_name, "--network",
+         f"container:{DAEMON}", "-e", f"POD_NAME={name}", "tp-test/app",
+         f"http={port}", *services]
+    )  # fmt: skip
+    try:
+        yield container_name
+    finally:
+        run(["docker", "rm", "-f", container_name], check=False)
+
+
+def who(box, url, seconds=5):
+    """The pod that answers, or "" if none does."""
+    done = box.sh(f"curl -sS --max-time {seconds} {url}", check=False)
+    for line in done.stdout.splitlines():
+        if line.startswith("pod"):
+            return line.split(":", 1)[-1].strip()
+    return ""
+
+
+def engage(cluster, verb, target, *flags, check=True, timeout=180):
+    done = cluster.tp(
+        verb, target, "--name", DAEMON, "-n", NAMESPACE, "--format", "json", *flags,
+        check=check, timeout=timeout,
+    )  # fmt: skip
+    return json.loads(done.stdout) if check else done
+
+
+def detach(cluster, name, check=True):
+    return cluster.tp("detach", name, "--name", DAEMON, check=check)
+
+
+def listed(cluster):
+    done = cluster.tp(
+        "list", "--name", DAEMON, "-n", NAMESPACE, "--format", "json"
+    )
+    return json.loads(done.stdout)
+
+
+def until_answered_by(box, url, wanted, seconds=15):
+    wait_until(f"{url} answered by {wanted}", lambda: who(box, url).startswith(wanted), seconds)
