@@ -99,7 +99,7 @@ void replicas_apply(struct replicas *all, struct json_object *addresses,
 {
     struct replica *replica;
 
-    if (!addresses) { /* it does not know */
+    if (json_array_len(addresses) == 0) { /* it does not know yet */
         replicas_schedule(all);
         return;
     }

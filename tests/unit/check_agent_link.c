@@ -429,6 +429,8 @@ START_TEST(replicas_are_followed)
     fake_start(&r[2]);
     RUN_UNTIL(r[0].events && r[0].in && r[1].events && r[1].in);
     ck_assert_uint_eq(r[2].accepted, 0);
+    /* A replica that does not know yet takes nobody away. */
+    fake_event(&r[1], "{\"type\":\"replicas\",\"replicas\":[]}");
     fake_event(&r[0], "{\"type\":\"replicas\",\"replicas\":[\"127.0.0.1\","
                       "\"127.0.0.2\",\"127.0.0.3\",\"nonsense\",7]}");
     RUN_UNTIL(r[2].events && r[2].in);
