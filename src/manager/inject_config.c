@@ -27,8 +27,8 @@ static const char *const mode_names[] = {
 static bool is_name(const char *text, size_t size)
 {
     return strlen(text) < size &&
-           text[strspn(text, "abcdefghijklmnopqrstuvwxyz"
-                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")] == '\0';
+           strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") ==
+               strlen(text);
 }
 
 /* Nothing is cut: a name that is too long is an error. */

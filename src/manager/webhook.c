@@ -64,7 +64,7 @@ static void put_warning(struct json_object *response, const char *why)
     struct json_object *list = json_object_new_array();
     char text[WARNING_MAX + 1];
 
-    snprintf(text, sizeof(text), "tp: the pod gets no agent: %s", why);
+    snprintf(text, sizeof(text), "tp: the pod gets no agent: %.200s", why);
     json_object_array_add(list, json_object_new_string(text));
     json_object_object_add(response, "warnings", list);
 }

@@ -59,6 +59,11 @@ fuzz_manager_SOURCES = tests/fuzz/fuzz_manager.c
 fuzz_manager_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_manager_LDADD = $(MANAGER_LIBS)
 
+FUZZ_TARGETS += fuzz_admission
+fuzz_admission_SOURCES = tests/fuzz/fuzz_admission.c
+fuzz_admission_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_admission_LDADD = $(MANAGER_LIBS)
+
 FUZZ_TARGETS += fuzz_kubeconfig
 fuzz_kubeconfig_SOURCES = tests/fuzz/fuzz_kubeconfig.c
 fuzz_kubeconfig_LDFLAGS = $(FUZZ_FLAGS)
