@@ -43,6 +43,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/review.c src/manager/review.h \
 	src/manager/selfcheck.c src/manager/selfcheck.h \
 	src/manager/server.c src/manager/server.h \
+	src/manager/server_body.c src/manager/server_body.h \
 	src/manager/server_conn.c src/manager/server_internal.h \
 	src/manager/snapshot.c src/manager/snapshot.h \
 	src/manager/subnets.c src/manager/subnets.h \
@@ -54,7 +55,8 @@ tp_manager_SOURCES = src/manager/main.c
 tp_manager_LDADD = $(MANAGER_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_manager check_manager_gate check_inject
+check_PROGRAMS += check_manager check_manager_gate check_manager_server
+check_PROGRAMS += check_inject
 check_inject_SOURCES = tests/unit/check_inject.c \
 	tests/unit/json_patch.c tests/unit/json_patch.h
 check_inject_CFLAGS = $(CHECK_CFLAGS_ALL)
@@ -67,4 +69,7 @@ check_manager_gate_SOURCES = tests/unit/check_manager_gate.c \
 	tests/unit/pki.c tests/unit/pki.h
 check_manager_gate_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_manager_gate_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_manager_server_SOURCES = tests/unit/check_manager_server.c
+check_manager_server_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_server_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 endif

@@ -10,12 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "base/encoding.h"
-
-#define UDP_PATH "/.well-known/masque/udp/"
-#define FOREIGN  "x-remote-"
+#define FOREIGN "x-remote-"
 
 nghttp2_nv head_nv(const char *name, const char *value)
 {
@@ -106,53 +102,11 @@ int head_store_body(struct tunnel_stream *s, const uint8_t *data, size_t len)
     return 0;
 }
 
-/* Percent-decoding of one segment of a path, up to '/'. Returns what follows
- * the '/', NULL if it does not fit or is wrong. */
-static const char *decode_segment(const char *p, char *out, size_t size)
-{
-    size_t len = strcspn(p, "/");
-
-    if (p[len] != '/' || percent_decode(out, size, p, len) < 0)
-        return NULL;
-    return p + len + 1;
-}
-
-static int parse_port(const char *text, uint16_t *port)
-{
-    unsigned long value = 0;
-
-    if (*text == '\0' || strlen(text) > 5)
-        return -EINVAL;
-    for (; *text; text++) {
-        if (*text < '0' || *text > '9')
-            return -EINVAL;
-        value = value * 10 + (unsigned long)(*text - '0');
-    }
-    if (value == 0 || value > 65535)
-        return -EINVAL;
-    *port = (uint16_t)value;
-    return 0;
-}
-
-int head_parse_udp_path(const char *path, union sockaddr_any *addr)
-{
-    char ip[SOCKADDR_TEXT], port_text[8];
-    uint16_t port;
-
-    if (!path || strncmp(path, UDP_PATH, strlen(UDP_PATH)) != 0)
-        return -EINVAL;
-    path = decode_segment(path + strlen(UDP_PATH), ip, sizeof(ip));
-    if (path)
-        path = decode_segment(path, port_text, sizeof(port_text));
-    if (!path || *path || parse_port(port_text, &port) != 0)
-        return -EINVAL;
-    return sockaddr_parse(addr, ip, port);
-}
-
 /* Fills open from the head. 0 or -EINVAL. */
 static int parse_head(struct tunnel_stream *s, struct tunnel_open *open)
 {
     const struct tunnel_head *head = s->head;
+    bool names = s->tunnel->config.names;
     int rc = 0;
 
     if (!head || !head->method || head->foreign || head->too_large)
@@ -164,20 +118,14 @@ static int parse_head(struct tunnel_stream *s, struct tunnel_open *open)
         rc = head->path ? 0 : -EINVAL;
     } else if (!head->protocol) {
         s->kind = TUNNEL_TCP;
-        rc = head->authority
-                 ? sockaddr_parse_hostport(&open->addr, head->authority)
-                 : -EINVAL;
-        if (rc == 0 && sockaddr_port(&open->addr) == 0)
-            rc = -EINVAL;
+        rc = target_parse_tcp(s->head, names, open);
     } else {
         s->kind = TUNNEL_UDP;
         rc = strcmp(head->protocol, "connect-udp") == 0
-                 ? head_parse_udp_path(head->path, &open->addr)
+                 ? target_parse_udp(s->head, names, open)
                  : -EINVAL;
     }
     open->kind = s->kind;
-    if (s->kind != TUNNEL_REQUEST && rc == 0)
-        sockaddr_unmap(&open->addr);
     return rc;
 }
 

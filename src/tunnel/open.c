@@ -2,9 +2,7 @@
 #include "tunnel/tunnel_internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* 0, or why no stream can be opened now. */
 static int may_open(const struct tunnel *t)
@@ -74,43 +72,23 @@ open_stream(struct tunnel *t, enum tunnel_kind kind, const nghttp2_nv *nv,
     return s;
 }
 
-struct tunnel_stream *tunnel_open_tcp(struct tunnel *t,
-                                      const union sockaddr_any *addr,
+static struct tunnel_stream *open_tcp(struct tunnel *t, const char *authority,
                                       const struct tunnel_stream_ops *ops,
                                       void *arg)
 {
-    char text[SOCKADDR_TEXT];
     nghttp2_nv nv[2];
 
     nv[0] = head_nv(":method", "CONNECT");
-    nv[1] = head_nv(":authority", sockaddr_format(addr, text));
+    nv[1] = head_nv(":authority", authority);
     return open_stream(t, TUNNEL_TCP, nv, 2, NULL, 0, ops, arg);
 }
 
-static void udp_path(const union sockaddr_any *addr, char *path, size_t size)
+static struct tunnel_stream *
+open_connect_udp(struct tunnel *t, const char *path,
+                 const struct tunnel_stream_ops *ops, void *arg)
 {
-    char ip[SOCKADDR_TEXT], coded[3 * SOCKADDR_TEXT], *out = coded;
-
-    for (const char *p = sockaddr_format_ip(addr, ip); *p; p++) {
-        if (*p == ':') {
-            memcpy(out, "%3A", 3);
-            out += 3;
-        } else {
-            *out++ = *p;
-        }
-    }
-    *out = '\0';
-    snprintf(path, size, "/.well-known/masque/udp/%s/%u/", coded,
-             sockaddr_port(addr));
-}
-
-struct tunnel_stream *open_udp(struct tunnel *t, const union sockaddr_any *addr,
-                               const struct tunnel_stream_ops *ops, void *arg)
-{
-    char path[256];
     nghttp2_nv nv[6];
 
-    udp_path(addr, path, sizeof(path));
     nv[0] = head_nv(":method", "CONNECT");
     nv[1] = head_nv(":protocol", "connect-udp");
     nv[2] = head_nv(":scheme", "http");
@@ -118,6 +96,53 @@ struct tunnel_stream *open_udp(struct tunnel *t, const union sockaddr_any *addr,
     nv[4] = head_nv(":path", path);
     nv[5] = head_nv("capsule-protocol", "?1");
     return open_stream(t, TUNNEL_UDP, nv, 6, NULL, 0, ops, arg);
+}
+
+struct tunnel_stream *tunnel_open_tcp(struct tunnel *t,
+                                      const union sockaddr_any *addr,
+                                      const struct tunnel_stream_ops *ops,
+                                      void *arg)
+{
+    char text[SOCKADDR_TEXT];
+
+    return open_tcp(t, sockaddr_format(addr, text), ops, arg);
+}
+
+struct tunnel_stream *tunnel_open_tcp_name(struct tunnel *t, const char *name,
+                                           uint16_t port,
+                                           const struct tunnel_stream_ops *ops,
+                                           void *arg)
+{
+    char text[TARGET_MAX];
+
+    if (target_format_tcp_name(name, port, text) < 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return open_tcp(t, text, ops, arg);
+}
+
+struct tunnel_stream *open_udp(struct tunnel *t, const union sockaddr_any *addr,
+                               const struct tunnel_stream_ops *ops, void *arg)
+{
+    char path[TARGET_MAX];
+
+    target_format_udp(addr, path);
+    return open_connect_udp(t, path, ops, arg);
+}
+
+struct tunnel_stream *tunnel_open_udp_name(struct tunnel *t, const char *name,
+                                           uint16_t port,
+                                           const struct tunnel_stream_ops *ops,
+                                           void *arg)
+{
+    char path[TARGET_MAX];
+
+    if (target_format_udp_name(name, port, path) < 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return open_connect_udp(t, path, ops, arg);
 }
 
 struct tunnel_stream *open_request(struct tunnel *t, const char *method,

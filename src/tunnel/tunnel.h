@@ -31,13 +31,19 @@
 struct tunnel;
 struct tunnel_stream;
 
+/* Where a stream leads to on a link with config.names: [a-z0-9]{26}, which the
+ * far end looks up. Nothing else is looked at in it. */
+#define TUNNEL_NAME_LEN 26
+
 enum tunnel_role { TUNNEL_CLIENT, TUNNEL_SERVER };
 enum tunnel_kind { TUNNEL_TCP, TUNNEL_UDP, TUNNEL_REQUEST };
 
 /* What a peer asks for when it opens a stream. Borrowed during open_cb. */
 struct tunnel_open {
     enum tunnel_kind kind;
-    union sockaddr_any addr; /* TCP and UDP: where to */
+    union sockaddr_any addr; /* TCP and UDP: where to; unset if name is not */
+    const char *name;        /* TCP and UDP with config.names; else NULL */
+    uint16_t port;           /* TCP and UDP, host order */
     const char *method;      /* REQUEST */
     const char *path;        /* REQUEST */
     const char *body;        /* REQUEST: the whole body, NUL-terminated */
@@ -84,6 +90,7 @@ struct tunnel_config {
     size_t budget;        /* bytes of unread data in all; 0: 8 MiB */
     unsigned max_streams; /* that the peer may open; 0: 4096 */
     unsigned ping_ms;     /* 0: 20 s; three unanswered end the link */
+    bool names;           /* TCP and UDP are asked for by name, and only so */
 };
 
 /* Owns `s` from here on (also on failure). NULL if out of memory. */
@@ -111,6 +118,19 @@ struct tunnel_stream *tunnel_open_tcp(struct tunnel *t,
                                       const union sockaddr_any *addr,
                                       const struct tunnel_stream_ops *ops,
                                       void *arg);
+
+/* The same by name, on a link whose far end has config.names. A UDP stream is
+ * raw: its bytes are capsules (capsule.h); udp.h has datagrams. EINVAL also for
+ * what is no name or port. */
+struct tunnel_stream *tunnel_open_tcp_name(struct tunnel *t, const char *name,
+                                           uint16_t port,
+                                           const struct tunnel_stream_ops *ops,
+                                           void *arg);
+struct tunnel_stream *tunnel_open_udp_name(struct tunnel *t, const char *name,
+                                           uint16_t port,
+                                           const struct tunnel_stream_ops *ops,
+                                           void *arg);
+bool tunnel_name_valid(const char *name);
 
 /* A JSON request; body may be NULL. cb gets the HTTP status or a negative errno
  * (-ETIMEDOUT after 30 s) and the body (at most 1 MiB, NUL-terminated,

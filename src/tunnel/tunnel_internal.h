@@ -6,6 +6,7 @@
  *   session.c     nghttp2's settings, limits and callbacks
  *   tstream.c     life of a stream and its bytes
  *   head.c        request and response heads
+ *   target.c      where a stream leads to, as text in a head
  *   window.c      who gets how much receive window
  *   open.c        opening streams (client)
  *   request.c     JSON requests and answers
@@ -41,6 +42,7 @@ enum {
     TUNNEL_HEAD_MAX = 16384,   /* header list, RFC 9113 6.5.2 counting */
     TUNNEL_BODY_MAX = 1 << 20, /* control request or answer */
     TUNNEL_REQUEST_MS = 30000,
+    TARGET_MAX = 256, /* text of where a stream leads to */
 };
 
 enum tunnel_phase {
@@ -57,9 +59,10 @@ struct tunnel_head {
     char *authority;
     char *path;
     char *protocol;
-    struct buf body; /* REQUEST */
-    size_t size;     /* of the header list */
-    bool foreign;    /* has a front proxy's header */
+    char name[TUNNEL_NAME_LEN + 1]; /* what open->name points to */
+    struct buf body;                /* REQUEST */
+    size_t size;                    /* of the header list */
+    bool foreign;                   /* has a front proxy's header */
     bool too_large;
 };
 
@@ -198,7 +201,6 @@ void head_free(struct tunnel_head *head);
 void head_complete(struct tunnel_stream *s, bool end_stream);
 /* Client: a response head is complete. */
 void head_response(struct tunnel_stream *s);
-int head_parse_udp_path(const char *path, union sockaddr_any *addr);
 int head_store_body(struct tunnel_stream *s, const uint8_t *data, size_t len);
 nghttp2_nv head_nv(const char *name, const char *value);
 
@@ -208,9 +210,22 @@ struct tunnel_stream *open_request(struct tunnel *t, const char *method,
                                    const char *path, char *body, size_t len,
                                    const struct tunnel_stream_ops *ops,
                                    void *arg);
-/* Where a stream of the peer's leads to. */
 struct tunnel_stream *open_udp(struct tunnel *t, const union sockaddr_any *addr,
                                const struct tunnel_stream_ops *ops, void *arg);
+
+/* target.c */
+/* Fills open's addr or name, and port, from a CONNECT's head, which may be
+ * written to. 0 or -EINVAL. */
+int target_parse_tcp(struct tunnel_head *head, bool names,
+                     struct tunnel_open *open);
+int target_parse_udp(struct tunnel_head *head, bool names,
+                     struct tunnel_open *open);
+void target_format_udp(const union sockaddr_any *addr, char path[TARGET_MAX]);
+/* 0, or -EINVAL if it is no name or port. */
+int target_format_tcp_name(const char *name, uint16_t port,
+                           char text[TARGET_MAX]);
+int target_format_udp_name(const char *name, uint16_t port,
+                           char path[TARGET_MAX]);
 
 /* window.c */
 void window_init(struct tunnel *t);

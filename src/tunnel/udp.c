@@ -266,23 +266,42 @@ static struct tunnel_udp *new_udp(uv_loop_t *loop, unsigned idle_ms,
     return u;
 }
 
+/* What an opener gives back: u if it has its stream, else NULL with errno. */
+static struct tunnel_udp *opened(struct tunnel_udp *u)
+{
+    int error = errno;
+
+    if (u->stream)
+        return u;
+    release(u);
+    errno = error;
+    return NULL;
+}
+
 struct tunnel_udp *tunnel_udp_open(struct tunnel *t,
                                    const union sockaddr_any *addr,
                                    unsigned idle_ms,
                                    const struct tunnel_udp_ops *ops, void *arg)
 {
     struct tunnel_udp *u = new_udp(t->loop, idle_ms, ops, arg);
-    int error = ENOMEM;
 
-    if (u) {
-        u->stream = open_udp(t, addr, &udp_ops, u);
-        if (u->stream)
-            return u;
-        error = errno;
-        release(u);
-    }
-    errno = error;
-    return NULL;
+    if (!u)
+        return NULL;
+    u->stream = open_udp(t, addr, &udp_ops, u);
+    return opened(u);
+}
+
+struct tunnel_udp *tunnel_udp_open_name(struct tunnel *t, const char *name,
+                                        uint16_t port, unsigned idle_ms,
+                                        const struct tunnel_udp_ops *ops,
+                                        void *arg)
+{
+    struct tunnel_udp *u = new_udp(t->loop, idle_ms, ops, arg);
+
+    if (!u)
+        return NULL;
+    u->stream = tunnel_open_udp_name(t, name, port, &udp_ops, u);
+    return opened(u);
 }
 
 int tunnel_udp_send(struct tunnel_udp *u, const void *data, size_t len)

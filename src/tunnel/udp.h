@@ -30,6 +30,12 @@ struct tunnel_udp *tunnel_udp_open(struct tunnel *t,
                                    unsigned idle_ms,
                                    const struct tunnel_udp_ops *ops, void *arg);
 
+/* The same by name, see tunnel_open_udp_name(). */
+struct tunnel_udp *tunnel_udp_open_name(struct tunnel *t, const char *name,
+                                        uint16_t port, unsigned idle_ms,
+                                        const struct tunnel_udp_ops *ops,
+                                        void *arg);
+
 /* 0, or -ENOBUFS (dropped), -EMSGSIZE. */
 int tunnel_udp_send(struct tunnel_udp *u, const void *data, size_t len);
 /* What was sent still goes out. No callback comes after this. */

@@ -120,6 +120,9 @@ static int open_cb(void *arg, struct tunnel_stream *s,
 
     if (open->kind == TUNNEL_REQUEST)
         return tunnel_stream_respond(s, 200, open->body);
+    if (open->port == 0 || !!(*mode & 128) != !!open->name ||
+        (open->name && !tunnel_name_valid(open->name)))
+        abort();
     if (*mode & 32)
         return -EACCES;
     tunnel_stream_set_user(s, &user_ops, arg);
@@ -168,6 +171,7 @@ static void open_streams(struct tunnel *t, uint8_t *mode)
     sockaddr_parse(&addr, "10.0.0.1", 80);
     tunnel_open_tcp(t, &addr, &user_ops, mode);
     tunnel_udp_open(t, &addr, 0, &udp_ops, mode);
+    tunnel_open_udp_name(t, "abcdefghijklmnopqrstuvwxyz", 53, &user_ops, mode);
     tunnel_request(t, "GET", "/x", NULL, response_cb, NULL);
     tunnel_watch(t, "/y", line_cb, response_cb, NULL);
 }
@@ -190,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         m->data = data + 1;
         m->len = size - 1;
     }
+    config.names = mode & 128;
     if (mode & 1)
         config.role = TUNNEL_CLIENT;
     else

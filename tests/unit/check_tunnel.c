@@ -87,124 +87,6 @@ START_TEST(types_and_errnos_are_inverse)
 }
 END_TEST
 
-/* ---- foreign heads ------------------------------------------------------- */
-
-/* Sends any head on the client's link and gives the status of the answer. */
-static int ask(nghttp2_nv *nv, size_t n)
-{
-    struct tunnel_stream *s = tstream_create(pair.client, TUNNEL_REQUEST);
-    int status;
-
-    ck_assert_ptr_nonnull(s);
-    s->opener = true;
-    s->phase = TUNNEL_ASKED;
-    s->out_eof = true;
-    s->id = nghttp2_submit_request(pair.client->h2, NULL, nv, n, NULL, s);
-    ck_assert_int_gt(s->id, 0);
-    tunnel_stream_set_user(s, &user_ops, &users[0]);
-    users[0].closed = 0;
-    tstream_ref(s);
-    tunnel_kick(pair.client);
-    RUN_UNTIL(users[0].closed);
-    status = s->http_status;
-    tstream_unref(s);
-    return status;
-}
-
-static int hello(struct pair *p, struct tunnel_stream *s,
-                 const struct tunnel_open *open)
-{
-    (void)p;
-    ck_assert_int_eq(open->kind, TUNNEL_REQUEST);
-    return tunnel_stream_respond(s, 200, "{}");
-}
-
-static int ask_get(const char *name, const char *value)
-{
-    nghttp2_nv nv[] = {head_nv(":method", "GET"), head_nv(":scheme", "http"),
-                       head_nv(":authority", "tp"), head_nv(":path", "/x"),
-                       head_nv(name, value)};
-
-    return ask(nv, 5);
-}
-
-START_TEST(front_proxy_headers_are_refused)
-{
-    pair.open_cb = hello;
-    pair_init(&pair);
-    ck_assert_int_eq(ask_get("x-remote-user", "root"), 400);
-    ck_assert_int_eq(ask_get("x-remote-extra-a", "b"), 400);
-    ck_assert_int_eq(ask_get("x-remove-user", "fine"), 200);
-    pair_close(&pair);
-}
-END_TEST
-
-START_TEST(head_of_more_than_16_kib_is_refused)
-{
-    static char value[17000];
-
-    pair.open_cb = hello;
-    pair_init(&pair);
-    memset(value, 'v', sizeof(value) - 1);
-    ck_assert_int_eq(ask_get("x", value), 400);
-    value[15000] = '\0';
-    ck_assert_int_eq(ask_get("x", value), 200);
-    pair_close(&pair);
-}
-END_TEST
-
-static int ask_connect(const char *authority)
-{
-    nghttp2_nv nv[] = {head_nv(":method", "CONNECT"),
-                       head_nv(":authority", authority)};
-
-    return ask(nv, 2);
-}
-
-static int ask_udp(const char *protocol, const char *path)
-{
-    nghttp2_nv nv[] = {head_nv(":method", "CONNECT"),
-                       head_nv(":protocol", protocol),
-                       head_nv(":scheme", "http"), head_nv(":authority", "tp"),
-                       head_nv(":path", path)};
-
-    return ask(nv, 5);
-}
-
-START_TEST(only_ip_literals_may_be_asked_for)
-{
-    static const char *const hosts[] = {
-        "web:80",     "10.0.0.1",  "10.0.0.1:0",  "10.0.0.1:99999",
-        "fd00::1:80", "[fd00::1]", "[10.0.0.1]:", "[fe80::1%lo]:80"};
-    static const char *const paths[] = {
-        "/",
-        "/.well-known/masque/udp/10.0.0.1/53",
-        "/.well-known/masque/udp/10.0.0.1/53/x",
-        "/.well-known/masque/udp/web/53/",
-        "/.well-known/masque/udp/10.0.0.1/0/",
-        "/.well-known/masque/udp/10.0.0.1/65536/",
-        "/.well-known/masque/udp/10.0.0.1/+53/",
-        "/.well-known/masque/udp/fd00%3/53/",
-        "/.well-known/masque/udp/10.0.0.1%00/53/",
-    };
-
-    pair.refuse = -EACCES; /* what is well-formed */
-    pair_init(&pair);
-    ck_assert_int_eq(ask_connect("10.0.0.1:80"), 403);
-    ck_assert_int_eq(ask_connect("[::ffff:10.0.0.1]:80"), 403);
-    ck_assert_str_eq(pair.opened_text, "10.0.0.1:80");
-    ck_assert_int_eq(
-        ask_udp("connect-udp", "/.well-known/masque/udp/fd00%3A%3A1/53/"), 403);
-    for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++)
-        ck_assert_int_eq(ask_connect(hosts[i]), 400);
-    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
-        ck_assert_int_eq(ask_udp("connect-udp", paths[i]), 400);
-    ck_assert_int_eq(
-        ask_udp("websocket", "/.well-known/masque/udp/10.0.0.1/53/"), 400);
-    pair_close(&pair);
-}
-END_TEST
-
 /* ---- requests ------------------------------------------------------------ */
 
 struct answer {
@@ -823,9 +705,6 @@ static TCase *request_tests(void)
     tcase_add_loop_test(tc, refusal_travels_as_its_errno, 0, COUNT(refusals));
     tcase_add_test(tc, late_refusal_closes_both_users_once);
     tcase_add_test(tc, types_and_errnos_are_inverse);
-    tcase_add_test(tc, front_proxy_headers_are_refused);
-    tcase_add_test(tc, head_of_more_than_16_kib_is_refused);
-    tcase_add_test(tc, only_ip_literals_may_be_asked_for);
     tcase_add_test(tc, requests_are_answered);
     tcase_add_test(tc, bodies_of_one_mib_and_not_more);
     tcase_add_test(tc, watch_gives_whole_lines);

@@ -151,7 +151,7 @@ static int serve_udp(struct pair *p, struct tunnel_stream *s,
     ck_assert_int_eq(open->kind, TUNNEL_UDP);
     ck_assert_int_eq(connect(fd, &open->addr.sa, sizeof(open->addr.in4)), 0);
     ck_assert_ptr_nonnull(
-        tunnel_udp_serve(&p->loop, s, fd, far_idle_ms, &flow_ops, &far));
+        tunnel_udp_serve(p->loop, s, fd, far_idle_ms, &flow_ops, &far));
     return 0;
 }
 
@@ -302,6 +302,27 @@ START_TEST(ipv6_address_survives_the_path)
 }
 END_TEST
 
+#define NAME "abcdefghijklmnopqrstuvwxyz"
+
+START_TEST(flow_by_name)
+{
+    struct flow flow = {0};
+
+    pair.config.names = true;
+    pair.refuse = -ECONNREFUSED;
+    pair_init(&pair);
+    ck_assert_ptr_null(
+        tunnel_udp_open_name(pair.client, "dns", 53, 0, &flow_ops, &flow));
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_ptr_nonnull(
+        tunnel_udp_open_name(pair.client, NAME, 53, 0, &flow_ops, &flow));
+    RUN_UNTIL(flow.closed == 1);
+    ck_assert_int_eq(flow.open_status, -ECONNREFUSED);
+    ck_assert_str_eq(pair.opened_text, NAME ":53");
+    pair_close(&pair);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("tunnel-udp");
@@ -317,6 +338,7 @@ int main(void)
     tcase_add_test(tc, closed_port_comes_back_as_econnrefused);
     tcase_add_loop_test(tc, idle_flow_ends_in_order, 0, 2);
     tcase_add_test(tc, ipv6_address_survives_the_path);
+    tcase_add_test(tc, flow_by_name);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }

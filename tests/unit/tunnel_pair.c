@@ -78,16 +78,19 @@ void pair_init(struct pair *p)
     struct tunnel_config config = p->config;
     int fds[2];
 
-    ck_assert_int_eq(uv_loop_init(&p->loop), 0);
-    uv_timer_init(&p->loop, &p->turn);
+    if (!p->loop) {
+        p->loop = &p->own_loop;
+        ck_assert_int_eq(uv_loop_init(p->loop), 0);
+    }
+    uv_timer_init(p->loop, &p->turn);
     tcp_pair(fds);
     set_nonblock(fds[0]);
     set_nonblock(fds[1]);
     config.role = TUNNEL_CLIENT;
-    p->client = tunnel_create(&p->loop, stream_create_fd(&p->loop, fds[0]),
+    p->client = tunnel_create(p->loop, stream_create_fd(p->loop, fds[0]),
                               &config, &client_ops, p);
     config.role = TUNNEL_SERVER;
-    p->server = tunnel_create(&p->loop, stream_create_fd(&p->loop, fds[1]),
+    p->server = tunnel_create(p->loop, stream_create_fd(p->loop, fds[1]),
                               &config, &server_ops, p);
     ck_assert_ptr_nonnull(p->client);
     ck_assert_ptr_nonnull(p->server);
@@ -101,7 +104,7 @@ int pair_client(struct pair *p)
     tcp_pair(fds);
     set_nonblock(fds[0]);
     config.role = TUNNEL_CLIENT;
-    p->client = tunnel_create(&p->loop, stream_create_fd(&p->loop, fds[0]),
+    p->client = tunnel_create(p->loop, stream_create_fd(p->loop, fds[0]),
                               &config, &client_ops, p);
     ck_assert_ptr_nonnull(p->client);
     return fds[1];
@@ -114,9 +117,9 @@ static void turn_cb(uv_timer_t *timer)
 
 void pair_turn(struct pair *p)
 {
-    if (uv_backend_timeout(&p->loop) != 0)
+    if (uv_backend_timeout(p->loop) != 0)
         uv_timer_start(&p->turn, turn_cb, 1, 1);
-    uv_run(&p->loop, UV_RUN_ONCE);
+    uv_run(p->loop, UV_RUN_ONCE);
     uv_timer_stop(&p->turn);
 }
 
@@ -125,9 +128,11 @@ void pair_close(struct pair *p)
     tunnel_destroy(p->client);
     tunnel_destroy(p->server);
     uv_close((uv_handle_t *)&p->turn, NULL);
-    uv_run(&p->loop, UV_RUN_DEFAULT);
+    if (p->loop != &p->own_loop)
+        return;
+    uv_run(p->loop, UV_RUN_DEFAULT);
     ck_assert_uint_eq(p->relays, 0);
-    ck_assert_int_eq(uv_loop_close(&p->loop), 0);
+    ck_assert_int_eq(uv_loop_close(p->loop), 0);
 }
 
 static void relay_ended_cb(void *arg, uint64_t in, uint64_t out)
@@ -139,13 +144,21 @@ static void relay_ended_cb(void *arg, uint64_t in, uint64_t out)
     p->relays--;
 }
 
+static void note_opened(struct pair *p, const struct tunnel_open *open)
+{
+    if (open->name)
+        snprintf(p->opened_text, sizeof(p->opened_text), "%s:%u", open->name,
+                 open->port);
+    else if (open->kind != TUNNEL_REQUEST)
+        sockaddr_format(&open->addr, p->opened_text);
+}
+
 int pair_serve(struct pair *p, struct tunnel_stream *s,
                const struct tunnel_open *open)
 {
     int fd;
 
-    if (open->kind != TUNNEL_REQUEST)
-        sockaddr_format(&open->addr, p->opened_text);
+    note_opened(p, open);
     if (p->refuse)
         return p->refuse;
     if (open->kind != TUNNEL_TCP)
@@ -160,7 +173,7 @@ int pair_serve(struct pair *p, struct tunnel_stream *s,
     set_nonblock(fd);
     ck_assert_int_eq(tunnel_stream_answer(s, 0), 0);
     p->relays++;
-    ck_assert_ptr_nonnull(relay_create(&p->loop, fd, s, relay_ended_cb, p));
+    ck_assert_ptr_nonnull(relay_create(p->loop, fd, s, relay_ended_cb, p));
     return 0;
 }
 
@@ -178,7 +191,7 @@ static void dial_opened_cb(void *arg, int status)
 
     if (status == 0) {
         d->pair->relays++;
-        ck_assert_ptr_nonnull(relay_create(&d->pair->loop, d->fd, d->stream,
+        ck_assert_ptr_nonnull(relay_create(d->pair->loop, d->fd, d->stream,
                                            relay_ended_cb, d->pair));
         d->fd = -1;
         *d->status = 1;

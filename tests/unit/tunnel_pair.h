@@ -13,7 +13,8 @@
 #include "tunnel/tunnel.h"
 
 struct pair {
-    uv_loop_t loop;
+    uv_loop_t *loop; /* set before pair_init(): another pair's */
+    uv_loop_t own_loop;
     uv_timer_t turn;
     struct tunnel *client, *server;
     int client_ended, server_ended; /* closed_cb calls */
@@ -44,7 +45,8 @@ void pair_turn(struct pair *p);
         }                                                                      \
     } while (0)
 
-/* Destroys what is there and checks that the loop is empty. */
+/* Destroys what is there and checks that the loop, if it is its own, is empty.
+ */
 void pair_close(struct pair *p);
 
 /* Two connected TCP sockets. */
