@@ -5,17 +5,21 @@ CHART_FILES = \
 	chart/tp/values.schema.json \
 	chart/tp/templates/NOTES.txt \
 	chart/tp/templates/_helpers.tpl \
+	chart/tp/templates/admission-policy.yaml \
+	chart/tp/templates/agent-config.yaml \
 	chart/tp/templates/apiservice.yaml \
 	chart/tp/templates/authority.yaml \
 	chart/tp/templates/checks.yaml \
 	chart/tp/templates/client-config.yaml \
 	chart/tp/templates/client-rbac.yaml \
+	chart/tp/templates/crds.yaml \
 	chart/tp/templates/deployment.yaml \
 	chart/tp/templates/disruption.yaml \
 	chart/tp/templates/networkpolicy.yaml \
 	chart/tp/templates/rbac.yaml \
 	chart/tp/templates/service.yaml \
-	chart/tp/templates/test.yaml
+	chart/tp/templates/test.yaml \
+	chart/tp/templates/webhook.yaml
 EXTRA_DIST += $(CHART_FILES) chart/README.md
 
 # The chart is carried in tp: packed so that the same files give the same bytes,

@@ -29,6 +29,17 @@ libtp_manager_a_SOURCES = \
 	src/manager/hello.c src/manager/hello.h \
 	src/manager/identity.c src/manager/identity.h \
 	src/manager/info.c src/manager/info.h \
+	src/manager/inject.c src/manager/inject.h \
+	src/manager/inject_agent.c \
+	src/manager/inject_check.c \
+	src/manager/inject_config.c \
+	src/manager/inject_env.c \
+	src/manager/inject_internal.h \
+	src/manager/inject_patch.c \
+	src/manager/inject_pod.c \
+	src/manager/inject_probes.c \
+	src/manager/inject_settings.c \
+	src/manager/inject_wish.c \
 	src/manager/link.c \
 	src/manager/link_dial.c \
 	src/manager/link_incoming.c \
@@ -47,9 +58,11 @@ libtp_manager_a_SOURCES = \
 	src/manager/review.c src/manager/review.h \
 	src/manager/selfcheck.c src/manager/selfcheck.h \
 	src/manager/server.c src/manager/server.h \
+	src/manager/server_body.c src/manager/server_body.h \
 	src/manager/server_conn.c src/manager/server_internal.h \
 	src/manager/snapshot.c src/manager/snapshot.h \
-	src/manager/subnets.c src/manager/subnets.h
+	src/manager/subnets.c src/manager/subnets.h \
+	src/manager/webhook.c src/manager/webhook.h
 MANAGER_LIBS = libtp-manager.a libtp-kube.a $(TUNNEL_LIBS) $(CURL_LIBS)
 
 bin_PROGRAMS += tp-manager
@@ -59,6 +72,12 @@ tp_manager_LDADD = $(MANAGER_LIBS)
 if HAVE_CHECK
 check_PROGRAMS += check_manager check_manager_gate check_manager_agent_pod \
 	check_manager_agents
+check_PROGRAMS += check_manager_server
+check_PROGRAMS += check_inject
+check_inject_SOURCES = tests/unit/check_inject.c \
+	tests/unit/json_patch.c tests/unit/json_patch.h
+check_inject_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_inject_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_manager_SOURCES = tests/unit/check_manager.c \
 	tests/unit/pki.c tests/unit/pki.h
 check_manager_CFLAGS = $(CHECK_CFLAGS_ALL)
@@ -76,4 +95,7 @@ check_manager_agents_SOURCES = tests/unit/check_manager_agents.c \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
 check_manager_agents_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_manager_agents_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_manager_server_SOURCES = tests/unit/check_manager_server.c
+check_manager_server_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_server_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 endif

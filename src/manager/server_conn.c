@@ -14,7 +14,9 @@
 #define WRITE_MS         30000
 #define IDLE_MS          120000
 #define DROPPED_BODY_MAX (1024 * 1024)
+#define BODIES_TOGETHER  4 /* of the largest, of all connections */
 #define ANSWER_MAX       (4 * 1024 * 1024)
+#define READ_SIZE        16384
 
 static void read_head(struct server_request *c);
 
@@ -45,11 +47,19 @@ static void conn_release_head(struct server_request *c)
     }
 }
 
+static void conn_release_body(struct server_request *c)
+{
+    c->server->body_bytes -= c->body_counted;
+    c->body_counted = 0;
+    server_body_release(&c->body);
+}
+
 static void conn_free(struct server_request *c)
 {
     struct server *s = c->server;
 
     conn_release_head(c);
+    conn_release_body(c);
     buf_release(&c->in);
     buf_release(&c->out);
     TAILQ_REMOVE(&s->conns, c, entry);
@@ -109,6 +119,7 @@ static void answer_written(struct server_request *c)
         return;
     }
     conn_release_head(c);
+    conn_release_body(c);
     if (c->close_after || c->server->closing) {
         (void)stream_shutdown(c->stream);
         server_conn_close(c);
@@ -155,6 +166,8 @@ static const char *status_text(int status)
         return "Not Found";
     case 405:
         return "Method Not Allowed";
+    case 413:
+        return "Content Too Large";
     case 429:
         return "Too Many Requests";
     case 431:
@@ -189,7 +202,7 @@ void server_respond(struct server_request *c, int status,
                     const char *content_type, const char *headers,
                     const char *body)
 {
-    bool reusable = c->head && c->head->keep_alive && !c->head->chunked;
+    bool reusable = c->head && c->head->keep_alive;
 
     assert(c->state == BUSY);
     c->close_after = !reusable || (status >= 400 && !c->trusted);
@@ -221,14 +234,30 @@ void server_upgrade(struct server_request *c, const char *headers,
 
 /* ---- reading ------------------------------------------------------------- */
 
-static void refuse_head(struct server_request *c, int error)
+static void refuse(struct server_request *c, int status, const char *text)
 {
     conn_release_head(c);
+    conn_release_body(c);
     c->state = BUSY;
+    server_respond(c, status, "text/plain", NULL, text);
+}
+
+static void refuse_head(struct server_request *c, int error)
+{
     if (error == -EMSGSIZE)
-        server_respond(c, 431, "text/plain", NULL, "headers too large\n");
+        refuse(c, 431, "headers too large\n");
     else
-        server_respond(c, 400, "text/plain", NULL, "malformed request\n");
+        refuse(c, 400, "malformed request\n");
+}
+
+static void refuse_body(struct server_request *c, int error)
+{
+    if (error == -EMSGSIZE)
+        refuse(c, 413, "body too large\n");
+    else if (error == -EBADMSG)
+        refuse(c, 400, "malformed body\n");
+    else
+        refuse(c, 503, "too many bodies\n");
 }
 
 static void dispatch(struct server_request *c)
@@ -240,30 +269,49 @@ static void dispatch(struct server_request *c)
         c->server->cb(c->server->arg, c);
 }
 
-static void drop_body(struct server_request *c)
+/* What connections keep of bodies is bounded in all, not only for each. */
+static int count_body(struct server_request *c)
 {
-    size_t n = buf_used(&c->in);
+    struct server *s = c->server;
+    size_t now = buf_used(&c->body.data);
 
-    if (n > c->body_left)
-        n = c->body_left;
-    buf_consume(&c->in, n);
-    c->body_left -= n;
-    if (c->body_left == 0)
+    s->body_bytes += now - c->body_counted;
+    c->body_counted = now;
+    return s->body_bytes > BODIES_TOGETHER * (s->limits.body_max + 1) ? -ENOBUFS
+                                                                      : 0;
+}
+
+static void read_body(struct server_request *c)
+{
+    ssize_t n = 0;
+    int rc;
+
+    if (buf_used(&c->in) > 0)
+        n = server_body_feed(&c->body, buf_head(&c->in), buf_used(&c->in));
+    rc = n < 0 ? (int)n : count_body(c);
+    if (rc < 0) {
+        refuse_body(c, rc);
+        return;
+    }
+    buf_consume(&c->in, (size_t)n);
+    if (c->body.state == BODY_DONE)
         dispatch(c);
 }
 
 static void head_complete(struct server_request *c, size_t len)
 {
-    int64_t body = c->head->content_length;
+    size_t keep = c->server->limits.body_max;
+    int rc;
 
     buf_consume(&c->in, len);
-    if (body > DROPPED_BODY_MAX) {
-        refuse_head(c, -EBADMSG);
+    rc = server_body_init(&c->body, c->head, keep ? keep : DROPPED_BODY_MAX,
+                          keep > 0);
+    if (rc < 0) {
+        refuse_body(c, rc);
         return;
     }
-    c->body_left = body > 0 ? (size_t)body : 0;
     conn_set_state(c, BODY, HEAD_MS, STREAM_READABLE);
-    drop_body(c);
+    read_body(c);
 }
 
 static void read_head(struct server_request *c)
@@ -294,8 +342,8 @@ static void read_some(struct server_request *c)
     uint8_t *data;
     ssize_t n;
 
-    if (room > 4096)
-        room = 4096;
+    if (room > READ_SIZE)
+        room = READ_SIZE;
     data = buf_reserve(&c->in, room);
     n = data ? stream_read(c->stream, data, room) : -ENOMEM;
     if (n == -EAGAIN)
@@ -310,7 +358,7 @@ static void read_some(struct server_request *c)
     if (c->state == HEAD)
         read_head(c);
     else
-        drop_body(c);
+        read_body(c);
 }
 
 static void event_cb(void *arg, unsigned events)
@@ -379,6 +427,15 @@ bool server_conn_start(struct server_request *c, int fd)
 const struct http1_head *server_request_head(const struct server_request *c)
 {
     return c->head;
+}
+
+const char *server_request_body(const struct server_request *c, size_t *len)
+{
+    *len = buf_used(&c->body.data);
+    if (*len == 0)
+        return "";
+    (*len)--;
+    return (const char *)buf_head(&c->body.data);
 }
 
 const union sockaddr_any *server_request_peer(const struct server_request *c)

@@ -8,7 +8,7 @@
  *
  * HANDSHAKE  TLS only
  * HEAD       reading a head; without any byte of it the connection is idle
- * BODY       dropping the request's body
+ * BODY       reading the request's body
  * BUSY       the request is with its handler; nothing is read or written, so
  *            that the handler's pointer stays good
  * WRITE      writing the answer
@@ -20,6 +20,7 @@
 
 #include "base/buf.h"
 #include "manager/server.h"
+#include "manager/server_body.h"
 
 enum server_conn_state { HANDSHAKE, HEAD, BODY, BUSY, WRITE, CLOSING };
 
@@ -35,7 +36,8 @@ struct server_request {
     bool close_after; /* the answer that is being written */
     struct buf in, out;
     struct http1_head *head; /* of the request that is being answered */
-    size_t body_left;
+    struct server_body body;
+    size_t body_counted; /* of server->body_bytes */
     server_upgrade_cb *upgrade_cb;
     void *upgrade_arg;
 };
@@ -50,6 +52,8 @@ struct server {
     void *arg;
     TAILQ_HEAD(, server_request) conns;
     size_t count;
+    struct server_limits limits;
+    size_t body_bytes; /* that are kept, of all connections */
 };
 
 /* Frees s if it is closed and has no connections. */

@@ -15,6 +15,8 @@ RUN = TOP / "tests/cluster/run"
 IMAGES = TOP / "build/release/build/images"
 NAMESPACE = "tp-system"
 APISERVICE = "v1.connect.tp.internal"
+WEBHOOK = "tp-manager"
+CRDS = ("sessions.tp.internal", "engagements.tp.internal")
 
 
 def environment():
@@ -92,9 +94,10 @@ class Rendered:
         return self.one("Deployment")["spec"]["template"]["spec"]
 
 
-def render(*sets, values=None, check=True, namespace=NAMESPACE):
+def render(*sets, values=None, check=True, namespace=NAMESPACE, kube="1.34.0"):
     """Renders without a cluster. sets: --set texts; values: a tree."""
     args = ["template", "tp", CHART, "--namespace", namespace]
+    args += ["--kube-version", kube]
     for text in sets:
         args += ["--set", text]
     if values is None:

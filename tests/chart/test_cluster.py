@@ -4,15 +4,18 @@ import base64
 import json
 import os
 import re
+import time
 
 import pytest
 
 from conftest import (
     APISERVICE,
     CHART,
+    CRDS,
     IMAGES,
     NAMESPACE,
     TOP,
+    WEBHOOK,
     helm,
     kubectl,
     kubectl_json,
@@ -27,7 +30,8 @@ OURS = "app.kubernetes.io/part-of=tp"
 KINDS = (
     "apiservices,clusterroles,clusterrolebindings,roles,rolebindings,"
     "deployments,services,secrets,configmaps,serviceaccounts,"
-    "poddisruptionbudgets,networkpolicies"
+    "poddisruptionbudgets,networkpolicies,mutatingwebhookconfigurations,"
+    "validatingadmissionpolicies,validatingadmissionpolicybindings"
 )
 
 
@@ -146,11 +150,17 @@ FORBIDDEN = (
         for kind in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")
     ]
     + [(v, "secrets") for v in READ + WRITE]
-    + [(v, "pods") for v in READ + WRITE]
-    + [(v, f"pods/{s}") for v in ("get", "create") for s in ("exec", "portforward", "log")]
+    + [(v, "pods") for v in WRITE]
+    + [
+        (v, f"pods/{s}")
+        for v in ("get", "create")
+        for s in ("exec", "attach", "portforward", "log", "ephemeralcontainers")
+    ]
     + [("create", "serviceaccounts/token"), ("impersonate", "users")]
     + [(v, "configmaps") for v in WRITE]
-    + [(v, "deployments.apps") for v in WRITE]
+    + [(v, "deployments.apps") for v in WRITE if v != "patch"]
+    + [(v, "services") for v in WRITE]
+    + [(v, "validatingadmissionpolicies.admissionregistration.k8s.io") for v in WRITE]
 )  # fmt: skip
 
 
@@ -169,6 +179,22 @@ def test_the_manager_may_not(release, place):
         ("list", "nodes", None, ""),
         ("get", "namespaces", "kube-system", "kube-system"),
         ("get", "namespaces", NAMESPACE, NAMESPACE),
+        ("create", "tokenreviews.authentication.k8s.io", None, ""),
+        ("watch", "pods", None, "default"),
+        ("create", "pods/eviction", None, "default"),
+        ("list", "services", None, "default"),
+        ("patch", "deployments.apps", None, "default"),
+        ("get", "jobs.batch", None, "default"),
+        ("create", "events", None, "default"),
+        ("create", "engagements.tp.internal", None, NAMESPACE),
+        ("update", "sessions.tp.internal/status", None, NAMESPACE),
+        ("update", "leases.coordination.k8s.io", None, NAMESPACE),
+        (
+            "delete",
+            "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+            WEBHOOK,
+            "",
+        ),
         ("delete", "apiservices.apiregistration.k8s.io", APISERVICE, ""),
         ("get", "services", "tp-manager", NAMESPACE),
         ("list", "endpointslices.discovery.k8s.io", None, NAMESPACE),
@@ -182,8 +208,10 @@ def test_the_manager_may_not(release, place):
 )
 def test_the_manager_may(release, verb, what, name, place):
     assert can(verb, what, name=name, namespace=place)
-    if what.startswith("apiservices"):
+    if what.startswith(("apiservices", "mutatingwebhook")):
         assert not can(verb, what, name="v1.apps", namespace="")
+    if what.startswith(("engagements", "leases")):
+        assert not can(verb, what, namespace="default")
 
 
 @pytest.fixture
@@ -221,6 +249,17 @@ def test_a_user_with_the_role_may_connect_there(bound):
         assert not can(verb, what, user="bob", namespace=bound)
     for what in ("pods", "secrets", "pods/portforward", "services"):
         assert not can("get", what, user="alice", namespace=bound)
+    engagements = "engagements.tp.internal"
+    for kind in ("intercept", "replace", "mirror", "ingest", "topod"):
+        right = ("create", f"{engagements}/{kind}")
+        assert can(*right, user="alice", namespace=bound)
+        assert not can(*right, user="alice", namespace="default")
+    for right in (
+        ("create", f"{engagements}/takeover"),
+        ("create", engagements),
+        ("get", engagements),
+    ):
+        assert not can(*right, user="alice", namespace=bound)
 
 
 def test_who_reads_everything_may_not_connect(bound):
@@ -234,7 +273,7 @@ def test_who_reads_everything_may_not_connect(bound):
 @pytest.mark.parametrize("role", ["view", "edit", "admin"])
 def test_no_common_role_opens_a_tunnel(release, role):
     rules = kubectl_json("get", "clusterrole", role)["rules"]
-    assert "connect.tp.internal" not in json.dumps(rules)
+    assert "tp.internal" not in json.dumps(rules)
 
 
 def test_an_upgrade_keeps_the_authority(release):
@@ -335,6 +374,128 @@ def test_the_api_is_served_and_helm_test_passes(ready):
     assert re.search(r"Phase:\s+Succeeded", done.stdout)
 
 
+def engagement(name):
+    return json.dumps(
+        {
+            "apiVersion": "tp.internal/v1",
+            "kind": "Engagement",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {
+                "type": "intercept",
+                "namespace": "default",
+                "user": "mallory",
+                "workload": {"kind": "Deployment", "name": "web"},
+                "ports": [{"port": 8080, "protocol": "tcp", "name": "http"}],
+            },
+        }
+    )
+
+
+def test_only_the_manager_writes_engagements(release):
+    """Even who may do everything in the cluster (the tests' own user) may not
+    lead a workload's traffic elsewhere by writing an object; he may delete."""
+    done = kubectl("create", "-f", "-", input=engagement("forged"), check=False)
+    assert done.returncode != 0
+    assert "only tp-manager creates and changes" in done.stderr
+    as_manager = ("--as", MANAGER)
+    kubectl("create", "-f", "-", *as_manager, input=engagement("genuine"))
+    done = kubectl(
+        "patch", "engagements.tp.internal", "genuine", "-n", NAMESPACE,
+        "--type=merge", "-p", '{"spec": {"session": "mallorys"}}', check=False,
+    )  # fmt: skip
+    assert "only tp-manager creates and changes" in done.stderr
+    shown = kubectl("get", "engagements.tp.internal", "-n", NAMESPACE).stdout
+    assert "default" in shown and "8080" in shown and "mallory" in shown
+    kubectl(
+        "delete", "engagements.tp.internal", "genuine", "-n", NAMESPACE,
+        "--cascade=foreground", "--timeout=30s",
+    )  # fmt: skip
+
+
+def pod(place, **annotations):
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": "x",
+                "namespace": place,
+                "annotations": {
+                    f"tp.internal/{k}": v for k, v in annotations.items()
+                },
+            },
+            "spec": {
+                "containers": [
+                    {
+                        "name": "app",
+                        "image": "x",
+                        "ports": [{"name": "http", "containerPort": 8080}],
+                        "securityContext": {
+                            "runAsUser": 7,
+                            "runAsNonRoot": True,
+                            "allowPrivilegeEscalation": False,
+                            "capabilities": {"drop": ["ALL"]},
+                            "seccompProfile": {"type": "RuntimeDefault"},
+                        },
+                    }
+                ]
+            },
+        }
+    )
+
+
+def dry_run(text):
+    """The pod as the API server would keep it, and its warnings."""
+    done = kubectl(
+        "create", "--dry-run=server", "-f", "-", "-o", "json", input=text
+    )
+    return json.loads(done.stdout), done.stderr
+
+
+@pytest.fixture
+def injecting(ready, namespace):
+    """A namespace whose pods are restricted. The webhook may need a moment
+    after the managers are ready."""
+    place = namespace("inject", enforce="restricted", warn="restricted")
+    kubectl("create", "serviceaccount", "default", "-n", place, check=False)
+    for _ in range(30):
+        found, _ = dry_run(pod(place, inject="enabled"))
+        if len(found["spec"]["containers"]) == 2:
+            break
+        time.sleep(1)
+    return place
+
+
+def test_a_pod_gets_its_agent(injecting):
+    found, warnings = dry_run(pod(injecting, inject="enabled"))
+    agent, app = found["spec"]["containers"]
+    assert agent["name"] == "tp-agent" and app["name"] == "app"
+    assert agent["ports"][0]["name"] == "http"
+    assert agent["securityContext"]["runAsUser"] == 7
+    assert "PodSecurity" not in warnings
+    mounts = {m["mountPath"]: m["name"] for m in agent["volumeMounts"]}
+    assert set(mounts.values()) == {"tp-internal-token"}
+    assert found["metadata"]["annotations"]["tp.internal/injected"]
+
+
+def test_a_pod_that_asks_for_nothing_is_left_alone(injecting):
+    found, _ = dry_run(pod(injecting))
+    assert len(found["spec"]["containers"]) == 1
+    found, _ = dry_run(pod(injecting, inject="disabled"))
+    assert len(found["spec"]["containers"]) == 1
+
+
+def test_a_bad_annotation_is_a_warning(injecting):
+    found, warnings = dry_run(pod(injecting, agent="{"))
+    assert len(found["spec"]["containers"]) == 1
+    assert "tp: the pod gets no agent: tp.internal/agent:" in warnings
+
+
+def test_the_own_namespace_is_never_touched(injecting):
+    found, _ = dry_run(pod(NAMESPACE, inject="enabled"))
+    assert len(found["spec"]["containers"]) == 1
+
+
 def test_a_namespace_deleted_by_hand_blocks_no_other(ready, namespace):
     """The APIService belongs to no namespace; without its manager no namespace
     of the cluster could be deleted. The managers take it along."""
@@ -345,6 +506,10 @@ def test_a_namespace_deleted_by_hand_blocks_no_other(ready, namespace):
     )  # fmt: skip
     kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
     found = kubectl("get", "apiservice", APISERVICE, check=False)
+    assert "NotFound" in found.stderr
+    found = kubectl(
+        "get", "mutatingwebhookconfiguration", WEBHOOK, check=False
+    )
     assert "NotFound" in found.stderr
     kubectl("delete", "namespace", other, "--timeout=60s")
     # what the namespace did not hold is left: elsewhere it is named,
@@ -368,6 +533,10 @@ def test_uninstall_removes_the_api_first_and_all_of_it(release):
     assert deleted, done.stderr
     assert APISERVICE in deleted[0], deleted
     assert not leftovers()
+    for crd in CRDS:  # what they hold is not Helm's to delete
+        assert kubectl_json("get", "crd", crd)["metadata"]["annotations"][
+            "helm.sh/resource-policy"
+        ] == "keep"
     # a namespace can be deleted, with nothing left that blocks it
     kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
     tp("helm", "install")

@@ -1,6 +1,7 @@
 """What the chart renders, without a cluster."""
 
 import base64
+import json
 import re
 import subprocess
 
@@ -16,6 +17,29 @@ VARIANTS = {
     "defaults": {},
     "one replica": {"replicas": 1},
     "not aggregated": {"link": {"aggregated": False}},
+    "no webhook": {"webhook": {"enabled": False}},
+    "webhook": {
+        "webhook": {
+            "timeoutSeconds": 3,
+            "reinvocationPolicy": "Never",
+            "namespaceSelector": {
+                "matchLabels": {"a": "b"},
+                "matchExpressions": [{"key": "c", "operator": "Exists"}],
+            },
+            "objectSelector": {"matchLabels": {"d": "e"}},
+        }
+    },
+    "agent": {
+        "agent": {
+            "image": {"repository": "r.example:5000/tp-agent", "tag": "1"},
+            "pullSecrets": ["regcred"],
+            "resources": {"limits": {"cpu": 1}},
+            "redirect": "none",
+            "environment": {"exclude": ["AWS_*"]},
+            "idleSeconds": 0,
+            "logLevel": "debug",
+        }
+    },
     "no limits": {"link": {"rate": 0, "maxPerUser": 0}},
     "own authority": EXISTING,
     "cert-manager": {"certManager": {"enabled": True}},
@@ -115,16 +139,32 @@ def variant(request):
     return render(values=request.param)
 
 
+def webhook(chart):
+    hooks = chart.one("MutatingWebhookConfiguration")["webhooks"]
+    assert len(hooks) == 1
+    return hooks[0]
+
+
+def agent_config(chart):
+    return json.loads(chart.one("ConfigMap", "tp-agent")["data"]["agent.json"])
+
+
 def test_lint_is_clean():
     helm("lint", "--strict", CHART)
 
 
 def test_trust_is_never_skipped(variant):
     assert "insecureSkipTLSVerify" not in variant.text
-    for service in variant.all("APIService"):
-        annotations = service["metadata"].get("annotations", {})
+    trusting = [(s, s["spec"]) for s in variant.all("APIService")]
+    trusting += [
+        (c, hook["clientConfig"])
+        for c in variant.all("MutatingWebhookConfiguration")
+        for hook in c["webhooks"]
+    ]
+    for obj, where in trusting:
+        annotations = obj["metadata"].get("annotations", {})
         assert (
-            service["spec"].get("caBundle")
+            where.get("caBundle")
             or annotations["cert-manager.io/inject-ca-from"]
             == "tp-system/tp-manager"
         )
@@ -148,7 +188,15 @@ def test_pods_are_confined(variant):
 
 
 def test_every_object_is_labelled_and_placed(variant):
-    cluster_wide = {"ClusterRole", "ClusterRoleBinding", "APIService"}
+    cluster_wide = {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "APIService",
+        "CustomResourceDefinition",
+        "MutatingWebhookConfiguration",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    }
     for obj in variant.objects:
         meta = obj["metadata"]
         assert meta["labels"]["app.kubernetes.io/name"], obj["kind"]
@@ -171,22 +219,54 @@ def test_selectors_match_the_pods(variant):
         assert selector and selector.items() <= labels.items()
 
 
+READ = {"get", "list", "watch"}
+# What the manager writes, and where: by resource, the verbs that are no reading.
+WRITTEN = {
+    "ClusterRole": {
+        "subjectaccessreviews": {"create"},
+        "tokenreviews": {"create"},
+        "pods/eviction": {"create"},
+        "events": {"create"},
+        "deployments": {"patch"},
+        "statefulsets": {"patch"},
+        "daemonsets": {"patch"},
+        "replicasets": {"patch"},
+        "apiservices": {"delete"},
+        "mutatingwebhookconfigurations": {"delete"},
+    },
+    "Role": {
+        kind: {"create", "update", "patch", "delete", "deletecollection"}
+        for kind in (
+            "sessions",
+            "sessions/status",
+            "engagements",
+            "engagements/status",
+            "leases",
+        )
+    },
+}
+
+
 def test_the_manager_has_no_more_rights_than_it_says(variant):
-    forbidden = {"secrets", "pods", "mutatingwebhookconfigurations", "*"}
-    roles = [
-        o
-        for kind in ("Role", "ClusterRole")
-        for o in variant.all(kind)
-        if o["metadata"]["name"] == "tp-manager"
-    ]
-    for rule in (r for o in roles for r in o["rules"]):
-        assert not forbidden & set(rule["resources"] + rule["verbs"])
-        if {"update", "patch", "delete", "deletecollection"} & set(
-            rule["verbs"]
-        ):
-            assert rule["resources"] == ["apiservices"]
-            assert rule["verbs"] == ["delete"]
-            assert rule["resourceNames"] == ["v1.connect.tp.internal"]
+    """Neither does it read secrets, nor enter pods, nor change what decides
+    about others: the two objects of its own it may only delete."""
+    never = re.compile(
+        r"secrets|pods/(?!eviction)|serviceaccounts|.*roles|.*rolebindings|"
+        r"customresource.*|validating.*|\*"
+    )
+    for kind, written in WRITTEN.items():
+        role = variant.one(kind, "tp-manager")
+        for rule in role["rules"]:
+            for what in rule["resources"]:
+                assert not never.fullmatch(what), what
+                more = set(rule["verbs"]) - READ
+                assert more <= written.get(what, set()), (what, more)
+            if "delete" in rule["verbs"] and kind == "ClusterRole":
+                assert rule["resourceNames"] in (
+                    ["v1.connect.tp.internal"],
+                    ["tp-manager"],
+                )
+                assert rule["verbs"] == ["delete"]
 
 
 def test_the_authority_is_one_in_all_objects():
@@ -194,6 +274,7 @@ def test_the_authority_is_one_in_all_objects():
     secret = chart.one("Secret", "tp-manager-ca")
     bundle = chart.one("APIService")["spec"]["caBundle"]
     assert secret["data"]["tls.crt"] == bundle
+    assert webhook(chart)["clientConfig"]["caBundle"] == bundle
     pem = base64.b64decode(bundle)
     text = subprocess.run(
         ["openssl", "x509", "-noout", "-text"],
@@ -222,6 +303,8 @@ def test_an_authority_of_the_admin_is_used():
     assert not chart.all("Secret")
     bundle = chart.one("APIService")["spec"]["caBundle"]
     assert base64.b64decode(bundle).decode() == PEM
+    assert webhook(chart)["clientConfig"]["caBundle"] == bundle
+    assert agent_config(chart)["ca"] == PEM
     volume = chart.pod_spec()["volumes"][0]
     assert volume["secret"]["secretName"] == "mine"
 
@@ -243,6 +326,181 @@ def test_without_aggregation_nothing_of_it_is_left():
     assert "--apiservice=" in chart.container()["args"]
     rules = chart.one("ClusterRole", "tp-manager")["rules"]
     assert "apiservices" not in str(rules)
+
+
+def test_the_webhook_refuses_no_pod_and_leaves_the_system_alone(variant):
+    if not variant.all("MutatingWebhookConfiguration"):
+        return
+    hook = webhook(variant)
+    assert hook["failurePolicy"] == "Ignore"
+    assert hook["sideEffects"] == "None"
+    assert hook["timeoutSeconds"] <= 5
+    assert hook["clientConfig"]["service"] == {
+        "name": "tp-manager",
+        "namespace": "tp-system",
+        "path": "/inject",
+        "port": 8445,
+    }
+    assert hook["rules"] == [
+        {
+            "operations": ["CREATE"],
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "resources": ["pods"],
+            "scope": "Namespaced",
+        }
+    ]
+    assert hook["namespaceSelector"]["matchExpressions"][0] == {
+        "key": "kubernetes.io/metadata.name",
+        "operator": "NotIn",
+        "values": ["kube-system", "kube-node-lease", "tp-system"],
+    }
+
+
+def test_selectors_of_the_webhook_are_added():
+    hook = webhook(render(values=VARIANTS["webhook"]))
+    selector = hook["namespaceSelector"]
+    assert selector["matchLabels"] == {"a": "b"}
+    assert len(selector["matchExpressions"]) == 2
+    assert hook["objectSelector"] == {"matchLabels": {"d": "e"}}
+    assert hook["timeoutSeconds"] == 3
+    assert hook["reinvocationPolicy"] == "Never"
+
+
+def test_pods_without_annotation_are_not_asked_about():
+    condition = webhook(render())["matchConditions"][0]["expression"]
+    for name in ("tp.internal/agent", "tp.internal/inject"):
+        assert f"'{name}' in object.metadata.annotations" in condition
+    assert "matchConditions" not in webhook(render(kube="1.27.9"))
+
+
+def test_without_the_webhook_nothing_of_it_is_left():
+    chart = render("webhook.enabled=false")
+    assert not chart.all("MutatingWebhookConfiguration")
+    args = chart.container()["args"]
+    assert "--listen-webhook=" in args and "--webhook=" in args
+    assert "webhook" not in str(chart.one("Service")["spec"])
+    assert "webhook" not in str(chart.container()["ports"])
+    assert "webhook" not in str(chart.one("ClusterRole", "tp-manager")["rules"])
+
+
+def test_services_and_pods_have_the_same_ports(variant):
+    service = {
+        p["targetPort"] for p in variant.one("Service")["spec"]["ports"]
+    }
+    pod = {p["name"] for p in variant.container()["ports"]}
+    assert service | {"metrics"} == pod
+    numbers = {p["name"]: p["port"] for p in variant.one("Service")["spec"]["ports"]}
+    assert numbers["agents"] == 8444  # what agents are told
+    for policy in variant.all("NetworkPolicy"):
+        open_ports = {p["port"] for p in policy["spec"]["ingress"][0]["ports"]}
+        assert open_ports == service
+
+
+def test_settings_of_agents():
+    config = agent_config(render(values=VARIANTS["agent"]))
+    assert config == {
+        "image": "r.example:5000/tp-agent:1",
+        "pullPolicy": "IfNotPresent",
+        "pullSecrets": ["regcred"],
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "16Mi"},
+            "limits": {"cpu": 1, "memory": "128Mi"},
+        },
+        "redirect": "none",
+        "exclude": ["AWS_*"],
+        "idleSeconds": 0,
+        "logLevel": "debug",
+        "nativeSidecars": True,
+        "caFile": "/etc/tp/tls/tls.crt",
+    }
+    assert agent_config(render())["image"] == "tp-agent:" + version()
+    assert agent_config(render(kube="1.28.1"))["nativeSidecars"] is False
+    chart = render("certManager.enabled=true")
+    assert agent_config(chart)["caFile"] == "/etc/tp/tls/ca.crt"
+
+
+def test_settings_of_agents_are_what_the_manager_reads():
+    source = (TOP / "src/manager/inject_settings.c").read_text()
+    read = set(re.findall(r'\(obj, "([A-Za-z]+)"', source))
+    written = set(agent_config(render(values=EXISTING)))
+    assert written == read
+
+
+def test_custom_resources():
+    columns = {
+        "sessions": ["Namespace", "User", "Client", "Phase", "Age"],
+        "engagements": [
+            "Namespace", "Workload", "Type", "Ports", "User", "Phase", "Age",
+        ],
+    }  # fmt: skip
+    for name, wanted in columns.items():
+        crd = render().one("CustomResourceDefinition", f"{name}.tp.internal")
+        assert crd["metadata"]["annotations"] == {
+            "helm.sh/resource-policy": "keep"
+        }
+        (version,) = crd["spec"]["versions"]
+        assert version["name"] == "v1"
+        assert version["subresources"] == {"status": {}}
+        assert version["schema"]["openAPIV3Schema"]["type"] == "object"
+        shown = [
+            c["name"]
+            for c in version["additionalPrinterColumns"]
+            if not c.get("priority")
+        ]
+        assert shown == wanted
+
+
+def test_only_the_manager_writes_custom_resources():
+    chart = render()
+    spec = chart.one("ValidatingAdmissionPolicy")["spec"]
+    assert spec["failurePolicy"] == "Fail"
+    rule = spec["matchConstraints"]["resourceRules"][0]
+    assert rule["operations"] == ["CREATE", "UPDATE"]
+    assert set(rule["resources"]) == {
+        "sessions",
+        "sessions/status",
+        "engagements",
+        "engagements/status",
+    }
+    manager = "system:serviceaccount:tp-system:tp-manager"
+    assert manager in spec["validations"][0]["expression"]
+    binding = chart.one("ValidatingAdmissionPolicyBinding")["spec"]
+    assert binding == {
+        "policyName": "tp-manager",
+        "validationActions": ["Deny"],
+    }
+    assert not render(kube="1.29.0").all("ValidatingAdmissionPolicy")
+
+
+def test_rights_of_users_and_admins():
+    chart = render()
+    rights = {
+        (what, verb)
+        for rule in chart.one("ClusterRole", "tp-user")["rules"]
+        for what in rule["resources"]
+        for verb in rule["verbs"]
+        if rule["apiGroups"] == ["tp.internal"]
+    }
+    assert rights == {
+        (f"engagements/{kind}", "create")
+        for kind in (
+            "intercept", "replace", "mirror", "ingest", "environment", "topod",
+        )
+    }  # fmt: skip
+    admin = chart.one("ClusterRole", "tp-admin")["rules"]
+    assert admin == [
+        {
+            "apiGroups": ["tp.internal"],
+            "resources": ["engagements/takeover"],
+            "verbs": ["create"],
+        },
+        {
+            "apiGroups": ["tp.internal"],
+            "resources": ["sessions", "engagements"],
+            "verbs": ["get", "list", "watch", "delete"],
+        },
+    ]
 
 
 def test_a_lost_node_is_left_after_20_seconds():

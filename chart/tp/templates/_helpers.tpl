@@ -17,16 +17,44 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "tp.image" -}}
-{{- $i := .Values.image -}}
-{{- if $i.digest -}}
-{{ $i.repository }}@{{ $i.digest }}
+{{- include "tp.imageOf" (dict "image" .Values.image "version" .Chart.AppVersion) -}}
+{{- end }}
+
+{{- define "tp.imageOf" -}}
+{{- if .image.digest -}}
+{{ .image.repository }}@{{ .image.digest }}
 {{- else -}}
-{{ $i.repository }}:{{ $i.tag | default .Chart.AppVersion }}
+{{ .image.repository }}:{{ .image.tag | default .version }}
 {{- end -}}
 {{- end }}
 
 {{/* The aggregated API's name; also that of its APIService. */}}
 {{- define "tp.apiservice" -}}v1.connect.tp.internal{{- end }}
+
+{{/* The name of the MutatingWebhookConfiguration. */}}
+{{- define "tp.webhook" -}}tp-manager{{- end }}
+
+{{/* "true" where the cluster has ValidatingAdmissionPolicy (1.30). */}}
+{{- define "tp.hasAdmissionPolicy" -}}
+{{- if or (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy") (semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version) -}}true{{- end -}}
+{{- end }}
+
+{{/*
+"true" if the named CRD is this release's to make. Helm keeps CRDs when a release
+is removed, and refuses objects of another release: what one in another
+namespace has left is used as it is.
+*/}}
+{{- define "tp.ownsCrd" -}}
+{{- $found := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" .name -}}
+{{- if not $found -}}
+true
+{{- else -}}
+{{- $an := $found.metadata.annotations | default dict -}}
+{{- if and (eq (index $an "meta.helm.sh/release-name" | default "") .top.Release.Name) (eq (index $an "meta.helm.sh/release-namespace" | default "") .top.Release.Namespace) -}}
+true
+{{- end -}}
+{{- end -}}
+{{- end }}
 
 {{/* The Secret that the manager mounts: a CA (tls.crt, tls.key), or with
      cert-manager the manager's own certificate (and ca.crt). */}}

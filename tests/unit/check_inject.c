@@ -1,0 +1,1005 @@
+/* Unit tests of injection and of the webhook's answers. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+
+#include "base/encoding.h"
+#include "base/json.h"
+#include "json_patch.h"
+#include "manager/inject.h"
+#include "manager/webhook.h"
+#include "suite.h"
+
+/* JSON in these tests is written with ' for ". */
+static char *unquote(const char *text)
+{
+    char *copy = strdup(text);
+
+    for (char *p = copy; *p; p++) {
+        if (*p == '\'')
+            *p = '"';
+    }
+    return copy;
+}
+
+static struct json_object *parse(const char *text)
+{
+    char *copy = unquote(text);
+    struct json_object *obj = json_tokener_parse(copy);
+
+    ck_assert_msg(obj != NULL, "%s", copy);
+    free(copy);
+    return obj;
+}
+
+#define SETTINGS                                                               \
+    "{'image': 'r.example/tp-agent:1', 'pullPolicy': 'IfNotPresent',"          \
+    " 'pullSecrets': ['regcred'], 'resources': {'limits': {'memory':"          \
+    " '128Mi'}}, 'exclude': ['AWS_*', 'S?CRET'], 'idleSeconds': 60,"           \
+    " 'logLevel': 'debug', 'nativeSidecars': true}"
+
+static struct inject_settings settings;
+
+static void set_up(void)
+{
+    struct tp_error err = {0};
+    char *text = unquote(SETTINGS);
+
+    ck_assert_msg(inject_settings_parse(&settings, text, &err) == 0, "%s",
+                  err.text);
+    free(text);
+    settings.ca = strdup("PEM");
+    settings.own_ns = strdup("tp-system");
+    settings.server_name = strdup("tp-manager.tp-system.svc");
+    strcpy(settings.manager, "10.43.0.9:8444");
+}
+
+static void tear_down(void)
+{
+    inject_settings_release(&settings);
+}
+
+/* ---- a pod and what becomes of it -----------------------------------------
+ */
+
+struct expected {
+    const char *path; /* JSON pointer */
+    const char *json; /* NULL: nothing is there */
+};
+
+static void check_value(struct json_object *pod, const struct expected *e)
+{
+    struct json_object *value = NULL, *wanted;
+
+    if (json_pointer_get(pod, e->path, &value) < 0)
+        value = NULL;
+    if (!e->json) {
+        ck_assert_msg(!value, "%s: %s", e->path, json_object_get_string(value));
+        return;
+    }
+    wanted = parse(e->json);
+    ck_assert_msg(json_object_equal(value, wanted), "%s is %s, not %s", e->path,
+                  json_object_get_string(value), e->json);
+    json_object_put(wanted);
+}
+
+/* Injects into the pod; it is changed in place. */
+static void inject_into(struct json_object *pod)
+{
+    struct json_object *patch;
+    struct tp_error why = {0};
+    const char *failed;
+    int rc = inject_pod(&settings, "default", pod, &patch, &why);
+
+    ck_assert_msg(rc == 1, "%d: %s", rc, why.text);
+    failed = json_patch_apply(pod, patch);
+    ck_assert_msg(!failed, "cannot apply %s", failed);
+    json_object_put(patch);
+}
+
+/* What holds for each pod that has an agent. */
+static void check_common(struct json_object *pod)
+{
+    struct json_object *patch;
+    struct tp_error why = {0};
+    static const struct expected always[] = {
+        {"/metadata/annotations/tp.internal~1injected", "'" VERSION "'"},
+        {"/spec/imagePullSecrets/0/name", "'regcred'"},
+    };
+
+    for (size_t i = 0; i < sizeof(always) / sizeof(*always); i++)
+        check_value(pod, &always[i]);
+    /* a second call finds its own work */
+    ck_assert_int_eq(inject_pod(&settings, "default", pod, &patch, &why), 0);
+    ck_assert_ptr_null(patch);
+    ck_assert_str_eq(why.text, "it has its agent");
+}
+
+static void expect(const char *text, const struct expected *list, size_t count)
+{
+    struct json_object *pod = parse(text);
+
+    inject_into(pod);
+    for (size_t i = 0; i < count; i++)
+        check_value(pod, &list[i]);
+    check_common(pod);
+    json_object_put(pod);
+}
+
+#define EXPECT(pod, ...)                                                       \
+    do {                                                                       \
+        static const struct expected list_[] = {__VA_ARGS__};                  \
+        expect(pod, list_, sizeof(list_) / sizeof(*list_));                    \
+    } while (0)
+
+/* One variable of the agent, by its name. */
+static struct json_object *variable(struct json_object *agent, const char *name)
+{
+    struct json_object *env = json_get_array(agent, "env");
+
+    for (size_t i = 0; i < json_array_len(env); i++) {
+        struct json_object *entry = json_object_array_get_idx(env, i);
+
+        if (!strcmp(json_get_str(entry, "name", ""), name))
+            return entry;
+    }
+    return NULL;
+}
+
+static struct json_object *agent_of(struct json_object *pod, const char *path)
+{
+    struct json_object *agent = NULL;
+
+    ck_assert_int_eq(json_pointer_get(pod, path, &agent), 0);
+    ck_assert_str_eq(json_get_str(agent, "name", ""), "tp-agent");
+    return agent;
+}
+
+/* TP_AGENT_CONFIG as the agent reads it. */
+static void expect_config(const char *text, const char *path,
+                          const char *config)
+{
+    struct json_object *pod = parse(text), *wanted = parse(config), *found;
+    struct json_object *agent;
+
+    inject_into(pod);
+    agent = agent_of(pod, path);
+    found =
+        parse(json_get_str(variable(agent, "TP_AGENT_CONFIG"), "value", ""));
+    ck_assert_msg(json_object_equal(found, wanted), "%s",
+                  json_object_get_string(found));
+    json_object_put(found);
+    json_object_put(wanted);
+    json_object_put(pod);
+}
+
+#define AGENT "/spec/containers/0"
+#define APP   "/spec/containers/1"
+
+/* ---- named ports -----------------------------------------------------------
+ */
+
+#define NAMED                                                                  \
+    "{'metadata': {'annotations': {'tp.internal/agent': '{\\'version\\': 1,"   \
+    "\\'ports\\': [{\\'container\\':\\'app\\',\\'port\\':8080,\\'protocol\\':" \
+    "\\'tcp\\',\\'name\\':\\'http\\',\\'mode\\':\\'named\\',\\'listen\\':9900" \
+    "}],\\'containers\\':[\\'app\\']}'}}, 'spec': {'containers': [{'name':"    \
+    "'app','image':'x','ports': [{'name':'http','containerPort':8080}],"       \
+    "'readinessProbe':{'httpGet':{'port':'http'}},"                            \
+    "'livenessProbe':{'tcpSocket':{'port':8080}}}]}}"
+
+START_TEST(named_port_agent_is_first_and_app_is_untouched)
+{
+    EXPECT(
+        NAMED, {AGENT "/name", "'tp-agent'"},
+        {AGENT "/image", "'r.example/tp-agent:1'"},
+        {AGENT "/imagePullPolicy", "'IfNotPresent'"},
+        {AGENT "/command", "['/usr/bin/tp-agent']"}, {AGENT "/args", NULL},
+        {AGENT "/resources", "{'limits':{'memory':'128Mi'}}"},
+        {AGENT "/ports",
+         "[{'name':'http','containerPort':9900,'protocol':'TCP'}]"},
+        {AGENT "/readinessProbe/exec/command", "['/usr/bin/tp-agent','ready']"},
+        {AGENT "/securityContext",
+         "{'allowPrivilegeEscalation':false,'readOnlyRootFilesystem':true,"
+         "'capabilities':{'drop':['ALL']},"
+         "'seccompProfile':{'type':'RuntimeDefault'},'runAsNonRoot':true}"},
+        {AGENT "/volumeMounts/1",
+         "{'name':'tp-internal-token','mountPath':'/run/tp/token',"
+         "'readOnly':true}"},
+        {APP,
+         "{'name':'app','image':'x','ports': [{'name':'http',"
+         "'containerPort':8080}],'readinessProbe':{'httpGet':{'port':'http'}},"
+         "'livenessProbe':{'tcpSocket':{'port':8080}}}"},
+        {"/spec/initContainers", NULL}, {"/spec/securityContext", NULL},
+        {"/spec/volumes",
+         "[{'name':'tp-internal-token','projected':{'sources':[{"
+         "'serviceAccountToken':{'audience':'tp-manager.tp.internal',"
+         "'expirationSeconds':3600,'path':'token'}}]}}]"},
+        {"/metadata/annotations/kubectl.kubernetes.io~1default-container",
+         "'app'"});
+}
+END_TEST
+
+START_TEST(config_of_the_agent)
+{
+    expect_config(
+        NAMED, AGENT,
+        "{'version':1,'ports':[{'container':'app','port':8080,"
+        "'protocol':'tcp','name':'http','mode':'named','listen':9900}],"
+        "'containers':['app'],'probes':[],'env':{'app':[]},"
+        "'exclude':['AWS_*','S?CRET']}");
+}
+END_TEST
+
+START_TEST(settings_reach_the_agent)
+{
+    struct json_object *pod = parse(NAMED), *agent;
+
+    inject_into(pod);
+    agent = agent_of(pod, AGENT);
+    ck_assert_str_eq(
+        json_get_str(variable(agent, "TP_AGENT_MANAGER"), "value", ""),
+        "10.43.0.9:8444");
+    ck_assert_str_eq(
+        json_get_str(variable(agent, "TP_AGENT_SERVER_NAME"), "value", ""),
+        "tp-manager.tp-system.svc");
+    ck_assert_str_eq(json_get_str(variable(agent, "TP_AGENT_CA"), "value", ""),
+                     "PEM");
+    ck_assert_str_eq(
+        json_get_str(variable(agent, "TP_AGENT_LOG_LEVEL"), "value", ""),
+        "debug");
+    ck_assert_str_eq(json_get_str(variable(agent, "TP_AGENT_POD_IPS"),
+                                  "valueFrom.fieldRef.fieldPath", ""),
+                     "status.podIPs");
+    json_object_put(pod);
+}
+END_TEST
+
+START_TEST(what_the_pod_has_is_kept)
+{
+    EXPECT("{'metadata':{'annotations':{'tp.internal/inject':'enabled',"
+           "'kubectl.kubernetes.io/default-container':'side'}},'spec':{"
+           "'imagePullSecrets':[{'name':'regcred'}],'volumes':[{'name':'v'}],"
+           "'initContainers':[{'name':'i'}],'containers':[{'name':'app'},"
+           "{'name':'side'}]}}",
+           {AGENT "/ports", NULL}, {"/spec/containers/2", "{'name':'side'}"},
+           {"/spec/imagePullSecrets", "[{'name':'regcred'}]"},
+           {"/spec/volumes/0/name", "'v'"},
+           {"/spec/volumes/1/name", "'tp-internal-token'"},
+           {"/spec/initContainers", "[{'name':'i'}]"},
+           {"/metadata/annotations/kubectl.kubernetes.io~1default-container",
+            "'side'"});
+}
+END_TEST
+
+/* ---- pre-injection ---------------------------------------------------------
+ */
+
+#define ENABLED(more)                                                          \
+    "{'metadata':{'annotations':{'tp.internal/inject':'enabled'" more          \
+    "}},'spec':"
+
+START_TEST(pre_injection_takes_named_ports_of_the_first_container)
+{
+    const char *pod = ENABLED(
+        ",'tp.internal/inject-ports':'7000, 9090/udp'") "{'containers':[{'name'"
+                                                        ":'app','ports':["
+                                                        "{'name':'http','"
+                                                        "containerPort':8080},{"
+                                                        "'containerPort':8081},"
+                                                        "{'name':'dns','"
+                                                        "containerPort':53,'"
+                                                        "protocol':'UDP'},"
+                                                        "{'name':'sctp','"
+                                                        "containerPort':1,'"
+                                                        "protocol':'SCTP'},"
+                                                        "{'name':'busy','"
+                                                        "containerPort':9900}]}"
+                                                        ","
+                                                        "{'name':'b','ports':[{"
+                                                        "'name':'x','"
+                                                        "containerPort':7000}]}"
+                                                        "]}}";
+
+    expect_config(
+        pod, AGENT,
+        "{'version':1,'ports':["
+        "{'container':'app','port':8080,'protocol':'tcp','name':'http',"
+        "'mode':'named','listen':9901},"
+        "{'container':'app','port':53,'protocol':'udp','name':'dns',"
+        "'mode':'named','listen':9900},"
+        "{'container':'app','port':9900,'protocol':'tcp','name':'busy',"
+        "'mode':'named','listen':9902},"
+        "{'container':'b','port':7000,'protocol':'tcp','name':'x',"
+        "'mode':'redirect','listen':9903},"
+        "{'container':'app','port':9090,'protocol':'udp',"
+        "'mode':'redirect','listen':9901}],"
+        "'containers':['app'],'probes':[],'env':{'app':[]},"
+        "'exclude':['AWS_*','S?CRET']}");
+}
+END_TEST
+
+START_TEST(a_further_port_that_has_a_name_is_redirected)
+{
+    const char *pod = ENABLED(
+        ",'tp.internal/inject-ports':'8080'") "{'containers':[{'name':'app','"
+                                              "ports':["
+                                              "{'name':'http','containerPort':"
+                                              "8080}]}]}}";
+
+    expect_config(pod, AGENT,
+                  "{'version':1,'ports':["
+                  "{'container':'app','port':8080,'protocol':'tcp',"
+                  "'name':'http','mode':'redirect','listen':9900}],"
+                  "'containers':['app'],'probes':[],'env':{'app':[]},"
+                  "'exclude':['AWS_*','S?CRET']}");
+}
+END_TEST
+
+/* ---- redirect --------------------------------------------------------------
+ */
+
+#define CONFIG(ports)                                                          \
+    "'tp.internal/agent':'{\\'version\\':1,\\'ports\\':[" ports "]"
+#define PORT(container, port, mode, listen)                                    \
+    "{\\'container\\':\\'" container "\\',\\'port\\':" #port                   \
+    ",\\'mode\\':\\'" mode "\\',\\'listen\\':" #listen "}"
+#define POD(config, spec)                                                      \
+    "{'metadata':{'annotations':{" config "}'}},'spec':{" spec "}}"
+
+START_TEST(redirect_moves_the_probes_to_the_agent)
+{
+    const char *pod =
+        POD(CONFIG(PORT("app", 8080, "redirect", 9900)),
+            "'initContainers':[{'name':'setup'}],'containers':[{'name':'app',"
+            "'ports':[{'name':'http','containerPort':8080},"
+            "{'name':'other','containerPort':8081}],"
+            "'readinessProbe':{'httpGet':{'port':'http','path':'/r'}},"
+            "'livenessProbe':{'tcpSocket':{'port':8080}},"
+            "'startupProbe':{'grpc':{'port':8080}},"
+            "'lifecycle':{'preStop':{'httpGet':{'port':'http'}}}},"
+            "{'name':'b','ports':[{'name':'http','containerPort':70}],"
+            "'readinessProbe':{'httpGet':{'port':'http'}},"
+            "'livenessProbe':{'httpGet':{'port':8080}},"
+            "'startupProbe':{'httpGet':{'port':8080,'host':'1.2.3.4'}}},"
+            "{'name':'c','readinessProbe':{'exec':{'command':['true']}},"
+            "'livenessProbe':{'httpGet':{'port':8081}}}]");
+
+    EXPECT(pod, {AGENT "/ports", NULL},
+           {APP "/readinessProbe", "{'httpGet':{'port':9901,'path':'/r'}}"},
+           {APP "/livenessProbe/tcpSocket/port", "9901"},
+           {APP "/startupProbe/grpc/port", "9901"},
+           {APP "/lifecycle/preStop/httpGet/port", "9901"},
+           {APP "/ports/0/containerPort", "8080"},
+           {"/spec/containers/2/readinessProbe/httpGet/port", "'http'"},
+           {"/spec/containers/2/livenessProbe/httpGet/port", "9901"},
+           {"/spec/containers/2/startupProbe/httpGet/port", "8080"},
+           {"/spec/containers/3/livenessProbe/httpGet/port", "8081"},
+           {"/spec/initContainers/0", "{'name':'setup'}"},
+           {"/spec/initContainers/1/name", "'tp-agent-init'"},
+           {"/spec/initContainers/1/command", "['/usr/bin/tp-agent','init']"},
+           {"/spec/initContainers/1/securityContext",
+            "{'allowPrivilegeEscalation':false,'readOnlyRootFilesystem':true,"
+            "'capabilities':{'drop':['ALL'],'add':['NET_ADMIN']},"
+            "'seccompProfile':{'type':'RuntimeDefault'},'runAsUser':0,"
+            "'runAsGroup':0,'runAsNonRoot':false}"},
+           {"/spec/initContainers/1/env/0/name", "'TP_AGENT_CONFIG'"},
+           {"/spec/initContainers/1/env/1/name", "'TP_AGENT_POD_IP'"},
+           {"/spec/initContainers/1/env/4", NULL},
+           {"/spec/initContainers/2", NULL});
+    expect_config(pod, AGENT,
+                  "{'version':1,'ports':[{'container':'app','port':8080,"
+                  "'protocol':'tcp','mode':'redirect','listen':9900}],"
+                  "'containers':[],'probes':[{'port':8080,'listen':9901}],"
+                  "'env':{},'exclude':['AWS_*','S?CRET']}");
+}
+END_TEST
+
+START_TEST(a_job_gets_a_native_sidecar)
+{
+    EXPECT("{'metadata':{'annotations':{'tp.internal/inject':'enabled'},"
+           "'ownerReferences':[{'apiVersion':'batch/v1','kind':'Job'}]},"
+           "'spec':{'containers':[{'name':'app','ports':[{'name':'http',"
+           "'containerPort':80}]}]}}",
+           {"/spec/containers/0/name", "'app'"}, {"/spec/containers/1", NULL},
+           {"/spec/initContainers/0/name", "'tp-agent-init'"},
+           {"/spec/initContainers/1/name", "'tp-agent'"},
+           {"/spec/initContainers/1/restartPolicy", "'Always'"},
+           {"/spec/initContainers/1/ports", NULL},
+           {"/spec/initContainers/0/restartPolicy", NULL});
+}
+END_TEST
+
+/* ---- replace ---------------------------------------------------------------
+ */
+
+START_TEST(replace_makes_the_container_idle)
+{
+    const char *pod = POD(
+        CONFIG(PORT("app", 8080, "direct", 8080)) ",\\'replace\\':\\'app\\'",
+        "'containers':[{'name':'side','image':'s'},{'name':'app','image':'x',"
+        "'command':['a'],'args':['b'],'workingDir':'/srv','env':[{'name':'A',"
+        "'value':'1'}],'ports':[{'name':'http','containerPort':8080,"
+        "'hostPort':88}],'readinessProbe':{'exec':{}},'livenessProbe':{"
+        "'httpGet':{'port':8080}},'startupProbe':{},'lifecycle':{},"
+        "'securityContext':{'privileged':true,'runAsUser':7},"
+        "'volumeMounts':[{'name':'v','mountPath':'/v'}]}]");
+
+    EXPECT(pod,
+           {AGENT "/ports",
+            "[{'name':'http','containerPort':8080,'hostPort':88}]"},
+           {APP, "{'name':'side','image':'s'}"},
+           {"/spec/containers/2",
+            "{'name':'app','image':'r.example/tp-agent:1',"
+            "'imagePullPolicy':'IfNotPresent',"
+            "'command':['/usr/bin/tp-agent','idle'],"
+            "'env':[{'name':'A','value':'1'}],'securityContext':{"
+            "'allowPrivilegeEscalation':false,'readOnlyRootFilesystem':true,"
+            "'capabilities':{'drop':['ALL']},"
+            "'seccompProfile':{'type':'RuntimeDefault'},'runAsUser':7,"
+            "'runAsNonRoot':true},"
+            "'volumeMounts':[{'name':'v','mountPath':'/v'}]}"},
+           {"/spec/securityContext", NULL});
+}
+END_TEST
+
+START_TEST(a_low_port_is_opened_for_the_agent)
+{
+#define LOW(security)                                                          \
+    POD(CONFIG(PORT("app", 80, "direct", 80)) ",\\'replace\\':\\'app\\'",      \
+        security "'containers':[{'name':'app'}]")
+    EXPECT(LOW(""), {AGENT "/ports", "[{'containerPort':80,'protocol':'TCP'}]"},
+           {"/spec/securityContext",
+            "{'sysctls':[{'name':'net.ipv4.ip_unprivileged_port_start',"
+            "'value':'0'}]}"});
+    EXPECT(LOW("'securityContext':{'fsGroup':3,'sysctls':[{'name':'x'}]},"),
+           {"/spec/securityContext",
+            "{'fsGroup':3,'sysctls':[{'name':'x'},"
+            "{'name':'net.ipv4.ip_unprivileged_port_start','value':'0'}]}"});
+    EXPECT(LOW("'securityContext':{'sysctls':[{'name':"
+               "'net.ipv4.ip_unprivileged_port_start','value':'1'}]},"),
+           {"/spec/securityContext/sysctls",
+            "[{'name':'net.ipv4.ip_unprivileged_port_start','value':'1'}]"});
+}
+END_TEST
+
+/* ---- the agent's user ------------------------------------------------------
+ */
+
+START_TEST(the_agent_is_the_user_of_the_container)
+{
+#define AS(pod, container)                                                     \
+    ENABLED("")                                                                \
+    "{" pod "'containers':[{'name':'app'," container "'image':'x'}]}}"
+    EXPECT(AS("", "'securityContext':{'runAsUser':0},"),
+           {AGENT "/securityContext/runAsUser", "0"},
+           {AGENT "/securityContext/runAsNonRoot", "false"},
+           {AGENT "/securityContext/capabilities", "{'drop':['ALL']}"});
+    EXPECT(AS("'securityContext':{'runAsUser':0},", ""),
+           {AGENT "/securityContext/runAsUser", NULL},
+           {AGENT "/securityContext/runAsNonRoot", "false"});
+    EXPECT(AS("'securityContext':{'runAsUser':0},",
+              "'securityContext':{'runAsUser':5,'runAsGroup':6,"
+              "'seLinuxOptions':{'level':'s0'},'privileged':true},"),
+           {AGENT "/securityContext/runAsUser", "5"},
+           {AGENT "/securityContext/runAsGroup", "6"},
+           {AGENT "/securityContext/seLinuxOptions", "{'level':'s0'}"},
+           {AGENT "/securityContext/privileged", NULL},
+           {AGENT "/securityContext/runAsNonRoot", "true"});
+}
+END_TEST
+
+/* ---- environment -----------------------------------------------------------
+ */
+
+static void check_variable(struct json_object *agent, const char *name,
+                           const char *json)
+{
+    struct json_object *found = variable(agent, name), *wanted;
+
+    if (!json) {
+        ck_assert_msg(!found, "%s is there", name);
+        return;
+    }
+    wanted = parse(json);
+    json_object_object_add(wanted, "name", json_object_new_string(name));
+    ck_assert_msg(json_object_equal(found, wanted), "%s: %s", name,
+                  json_object_get_string(found));
+    json_object_put(wanted);
+}
+
+#define ENV_POD                                                                \
+    POD(CONFIG("") ",\\'containers\\':[\\'app\\',\\'b\\']",                    \
+        "'containers':[{'name':'app','env':[{'name':'A','value':'$(B) $$ $'}," \
+        "{'name':'S','valueFrom':{'secretKeyRef':{'name':'s','key':'k'}}},"    \
+        "{'name':'M','valueFrom':{'resourceFieldRef':{'resource':"             \
+        "'limits.memory'}}},{'name':'N','valueFrom':{'resourceFieldRef':{"     \
+        "'containerName':'b','resource':'limits.cpu'}}},{'name':'E'},"         \
+        "{'name':'AWS_KEY','value':'k'},{'name':'SECRET','value':'x'},"        \
+        "{'name':'SECRETS','value':'y'}],'envFrom':[{'configMapRef':{'name':"  \
+        "'c'}},{'prefix':'P_','secretRef':{'name':'s','optional':true}}]},"    \
+        "{'name':'b','env':[{'name':'A','value':'2'}]}]")
+
+START_TEST(variables_are_copied_for_the_kubelet_to_resolve)
+{
+    struct json_object *pod = parse(ENV_POD), *agent;
+    static const struct expected from = {
+        AGENT "/envFrom", "[{'configMapRef':{'name':'c'},'prefix':'TPENV_0_'},"
+                          "{'prefix':'TPENV_0_P_','secretRef':{'name':'s',"
+                          "'optional':true}}]"};
+
+    inject_into(pod);
+    agent = agent_of(pod, AGENT);
+    check_variable(agent, "TPENV_0_A", "{'value':'$$(B) $$$$ $$'}");
+    check_variable(agent, "TPENV_0_S",
+                   "{'valueFrom':{'secretKeyRef':{'name':'s','key':'k'}}}");
+    check_variable(agent, "TPENV_0_M",
+                   "{'valueFrom':{'resourceFieldRef':{'resource':"
+                   "'limits.memory','containerName':'app'}}}");
+    check_variable(agent, "TPENV_0_N",
+                   "{'valueFrom':{'resourceFieldRef':{'containerName':'b',"
+                   "'resource':'limits.cpu'}}}");
+    check_variable(agent, "TPENV_0_E", "{'value':''}");
+    check_variable(agent, "TPENV_0_AWS_KEY", NULL);
+    check_variable(agent, "TPENV_0_SECRET", NULL);
+    check_variable(agent, "TPENV_0_SECRETS", "{'value':'y'}");
+    check_variable(agent, "TPENV_1_A", "{'value':'2'}");
+    check_value(pod, &from);
+    json_object_put(pod);
+}
+END_TEST
+
+START_TEST(names_of_variables_are_told_in_order)
+{
+    expect_config(ENV_POD, AGENT,
+                  "{'version':1,'ports':[],'containers':['app','b'],"
+                  "'probes':[],'env':{'app':['A','=S','=M','=N','E',"
+                  "'AWS_KEY','SECRET','SECRETS'],'b':['A']},"
+                  "'exclude':['AWS_*','S?CRET']}");
+}
+END_TEST
+
+/* The kubelet expands $(X) in TP_AGENT_CONFIG as well, and a variable may be
+ * called that since Kubernetes 1.32. */
+START_TEST(a_variable_with_a_dollar_in_its_name)
+{
+    struct json_object *pod =
+        parse(ENABLED("") "{'containers':[{'name':'app',"
+                          "'env':[{'name':'$(A)','value':''}]}]}}");
+    const char *text;
+
+    inject_into(pod);
+    text = json_get_str(variable(agent_of(pod, AGENT), "TP_AGENT_CONFIG"),
+                        "value", "");
+    ck_assert_ptr_nonnull(strstr(text, "[\"$$(A)\"]"));
+    json_object_put(pod);
+}
+END_TEST
+
+START_TEST(an_environment_beyond_measure_is_not_copied)
+{
+    struct json_object *pod = parse(ENABLED("") "{'containers':[{'name':'app',"
+                                                "'env':[{'name':'A'}]}]}}");
+    struct json_object *entry = NULL, *patch;
+    struct tp_error why = {0};
+    char *big = malloc(130 * 1024);
+
+    memset(big, 'x', 130 * 1024);
+    big[130 * 1024 - 1] = '\0';
+    json_pointer_get(pod, "/spec/containers/0/env/0", &entry);
+    json_put_str(entry, "value", big);
+    ck_assert_int_lt(inject_pod(&settings, "default", pod, &patch, &why), 0);
+    ck_assert_str_eq(why.text, "the environment is too large to copy");
+    free(big);
+    json_object_put(pod);
+}
+END_TEST
+
+/* ---- pods that are left alone ----------------------------------------------
+ */
+
+struct refusal {
+    const char *pod;
+    int sign; /* 0: nothing to do; -1: with a warning */
+    const char *why;
+};
+
+#define SPEC                                                                   \
+    "'containers':[{'name':'app','ports':[{'name':'http','containerPort':"     \
+    "8080}]}]"
+#define BAD(ports, why)                                                        \
+    {                                                                          \
+        POD(CONFIG(ports), SPEC), -1, "tp.internal/agent: port 1: " why        \
+    }
+#define WRONG(ports, why)                                                      \
+    {                                                                          \
+        POD(CONFIG(ports), SPEC), -1, why                                      \
+    }
+
+static const struct refusal refusals[] = {
+    {"{'spec':{" SPEC "}}", 0, "no annotation asks for an agent"},
+    {"{'metadata':{'annotations':{'tp.internal/inject':'disabled',"
+     "'tp.internal/agent':'{}'}},'spec':{" SPEC "}}",
+     0, "tp.internal/inject is disabled"},
+    {"{'metadata':{'annotations':{'tp.internal/inject':'yes'}},'spec':{" SPEC
+     "}}",
+     -1, "tp.internal/inject is not enabled or disabled"},
+    {ENABLED(",'kubernetes.io/config.mirror':'x'") "{" SPEC "}}", 0,
+     "it is a static pod"},
+    {ENABLED("") "{'os':{'name':'windows'}," SPEC "}}", 0, "it is for Windows"},
+    {ENABLED("") "{'nodeSelector':{'kubernetes.io/os':'windows'}," SPEC "}}", 0,
+     "it is for Windows"},
+    {ENABLED("") "{'containers':[]}}", 0, "it has no containers"},
+    {ENABLED("") "{}}", 0, "it has no containers"},
+    {ENABLED(",'tp.internal/inject-ports':'80'") "{'hostNetwork':true," SPEC
+                                                 "}}",
+     -1, "ports of the node's network (hostNetwork) are not redirected"},
+    {ENABLED(",'tp.internal/inject-ports':'http'") "{" SPEC "}}", -1,
+     "tp.internal/inject-ports: ports are written as 8080,9090/udp"},
+    {ENABLED(",'tp.internal/inject-ports':'70000'") "{" SPEC "}}", -1,
+     "tp.internal/inject-ports: ports are written as 8080,9090/udp"},
+    {ENABLED(",'tp.internal/inject-ports':'80/sctp'") "{" SPEC "}}", -1,
+     "tp.internal/inject-ports: ports are written as 8080,9090/udp"},
+    {ENABLED("") "{'containers':[{'name':'app'},{'name':'tp-agent'}]}}", -1,
+     "the pod has a container tp-agent of its own"},
+    {ENABLED(",'tp.internal/injected':'1'") "{'containers':[{'name':'app'}],'"
+                                            "initContainers':[{'name':"
+                                            "'tp-agent-init'}]}}",
+     -1, "the pod has a container tp-agent-init of its own"},
+    {ENABLED("") "{'volumes':[{'name':'tp-internal-token'}]," SPEC "}}", -1,
+     "the pod has a volume tp-internal-token of its own"},
+    {"{'metadata':{'annotations':{'tp.internal/agent':'{'}},'spec':{" SPEC "}}",
+     -1, "tp.internal/agent: not JSON: the text ends too early"},
+    {"{'metadata':{'annotations':{'tp.internal/agent':'{}'}},'spec':{" SPEC
+     "}}",
+     -1, "tp.internal/agent: \"version\" is not 1"},
+    {"{'metadata':{'annotations':{'tp.internal/agent':'[]'}},'spec':{" SPEC
+     "}}",
+     -1, "tp.internal/agent: \"version\" is not 1"},
+    BAD("7", "\"mode\" is not named, redirect or direct"),
+    BAD(PORT("app", 0, "named", 9900), "\"port\" is no port"),
+    BAD(PORT("app", 65536, "named", 9900), "\"port\" is no port"),
+    BAD(PORT("a b", 8080, "named", 9900), "\"container\" is no name"),
+    BAD(PORT("app", 8080, "hijack", 9900),
+        "\"mode\" is not named, redirect or direct"),
+    WRONG(PORT("app", 8080, "redirect", 80),
+          "port 1: listen 80 is not from 9900 to 9999"),
+    WRONG(PORT("app", 8080, "redirect", 10000),
+          "port 1: listen 10000 is not from 9900 to 9999"),
+    WRONG(PORT("nope", 8080, "redirect", 9900),
+          "port 1: there is no container nope"),
+    WRONG(PORT("app", 8080, "named", 9900),
+          "port 1: container app has no port (no name) with number 8080"),
+    WRONG(PORT("app", 8080, "direct", 8080),
+          "port 1: mode direct is for a container that is replaced"),
+    WRONG(PORT("app", 8080, "redirect", 9900) "," PORT("app", 8081, "redirect",
+                                                       9900),
+          "port 2: listen 9900 is there twice"),
+    WRONG(PORT("app", 8080, "redirect", 9900) "," PORT("app", 8080, "redirect",
+                                                       9901),
+          "port 2: port 8080 is there twice"),
+    WRONG(PORT("app", 9905, "redirect", 9905),
+          "port 1: listen 9905 is a port itself"),
+    {POD(CONFIG(PORT("app", 8080, "redirect", 9901)),
+         "'containers':[{'name':'app'},{'name':'b','ports':["
+         "{'containerPort':9901}]}]"),
+     -1, "port 1: listen 9901 is declared by a container"},
+    {POD(CONFIG("") ",\\'replace\\':\\'nope\\'", SPEC), -1,
+     "there is no container nope"},
+    {POD(CONFIG("") ",\\'containers\\':[\\'nope\\']", SPEC), -1,
+     "there is no container nope"},
+    {POD(CONFIG("") ",\\'containers\\':[\\'a\\u001b\\']", SPEC), -1,
+     "tp.internal/agent: \"containers\" holds what is no name"},
+    {POD(CONFIG(PORT("app", 8080, "redirect", 9900)) ",\\'replace\\':\\'app\\'",
+         SPEC),
+     -1, "port 1: container app is replaced: its ports are direct"},
+    {POD(CONFIG(PORT("app", 8080, "direct", 8080)) ",\\'replace\\':\\'app\\'",
+         "'containers':[{'name':'app'},{'name':'b','ports':["
+         "{'containerPort':8080}]}]"),
+     -1, "port 1: port 8080 is another container's, too"},
+    {POD(CONFIG(PORT("app", 80, "direct", 80)) ",\\'replace\\':\\'app\\'",
+         "'hostNetwork':true,'containers':[{'name':'app'}]"),
+     -1,
+     "port 1: port 80 on the node's network needs a right that the agent has "
+     "not"},
+    {"{'metadata':{'ownerReferences':[{'apiVersion':'batch/v1','kind':'Job'}],"
+     "'annotations':{" CONFIG("") ",\\'replace\\':\\'app\\'}'}},'spec':{" SPEC
+                                  "}}",
+     -1, "containers of Jobs are not replaced"},
+};
+
+START_TEST(pods_that_are_left_alone)
+{
+    const struct refusal *r = &refusals[_i];
+    struct json_object *pod = parse(r->pod), *patch;
+    struct tp_error why = {0};
+    int rc = inject_pod(&settings, "default", pod, &patch, &why);
+
+    ck_assert_msg((rc < 0) == (r->sign < 0) && rc <= 0, "%s: %d %s", r->pod, rc,
+                  why.text);
+    ck_assert_str_eq(why.text, r->why);
+    ck_assert_ptr_null(patch);
+    json_object_put(pod);
+}
+END_TEST
+
+static int inject_named(const char *ns, struct tp_error *why)
+{
+    struct json_object *pod = parse(NAMED), *patch;
+    int rc = inject_pod(&settings, ns, pod, &patch, why);
+
+    json_object_put(patch);
+    json_object_put(pod);
+    return rc;
+}
+
+START_TEST(namespaces_that_are_never_touched)
+{
+    static const char *const never[] = {"kube-system", "kube-node-lease",
+                                        "tp-system", ""};
+    struct tp_error why = {0};
+
+    for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++)
+        ck_assert_int_eq(inject_named(never[i], &why), 0);
+    ck_assert_int_eq(inject_named("default", &why), 1);
+}
+END_TEST
+
+START_TEST(what_the_manager_does_not_know_yet)
+{
+    struct tp_error why = {0};
+
+    settings.manager[0] = '\0';
+    ck_assert_int_lt(inject_named("default", &why), 0);
+    ck_assert_str_eq(why.text, "tp-manager cannot inject yet: its Service's "
+                               "address is not known");
+}
+END_TEST
+
+static void expect_refused(const char *text, const char *reason)
+{
+    struct json_object *pod = parse(text), *patch;
+    struct tp_error why = {0};
+
+    ck_assert_int_lt(inject_pod(&settings, "default", pod, &patch, &why), 0);
+    ck_assert_str_eq(why.text, reason);
+    json_object_put(pod);
+}
+
+START_TEST(what_the_chart_or_cluster_does_not_allow)
+{
+    settings.redirect = false;
+    expect_refused(POD(CONFIG(PORT("app", 8080, "redirect", 9900)), SPEC),
+                   "redirection is off in the chart (agent.redirect)");
+    settings.native_sidecars = false;
+    expect_refused("{'metadata':{'annotations':{'tp.internal/inject':"
+                   "'enabled'},'ownerReferences':[{'apiVersion':'batch/v1',"
+                   "'kind':'Job'}]},'spec':{" SPEC "}}",
+                   "pods of Jobs need native sidecars (Kubernetes 1.29)");
+}
+END_TEST
+
+START_TEST(ports_beyond_the_maximum)
+{
+    char text[16384] = "{'metadata':{'annotations':{'tp.internal/agent':"
+                       "'{\\'version\\':1,\\'ports\\':[0";
+    size_t used = strlen(text);
+
+    for (int i = 0; i < 64; i++)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, ",%d", i);
+    snprintf(text + used, sizeof(text) - used, "]}'}},'spec':{" SPEC "}}");
+    expect_refused(text,
+                   "tp.internal/agent: \"ports\" has more than 64 entries");
+}
+END_TEST
+
+/* ---- settings --------------------------------------------------------------
+ */
+
+static const char *const bad_settings[] = {
+    "{}",
+    "[]",
+    "{'image':'x','redirect':'service'}",
+    "{'image':'x','exclude':'A'}",
+    "{'image':'x','exclude':['']}",
+    "{'image':'x','pullSecrets':[7]}",
+    "{'image':'x','resources':'lots'}",
+    "{'image':'x','idleSeconds':-1}",
+    "{'image':'x','logLevel':'loud'}",
+    "{'image':7}",
+    "nonsense",
+};
+
+START_TEST(settings_that_are_refused)
+{
+    struct inject_settings s;
+    struct tp_error err = {0};
+    char *text = unquote(bad_settings[_i]);
+
+    ck_assert_int_lt(inject_settings_parse(&s, text, &err), 0);
+    ck_assert_str_ne(err.text, "");
+    inject_settings_release(&s);
+    free(text);
+}
+END_TEST
+
+/* ---- the webhook -----------------------------------------------------------
+ */
+
+#define REVIEW(operation, kind, pod)                                           \
+    "{'apiVersion':'admission.k8s.io/v1','kind':'AdmissionReview','request':{" \
+    "'uid':'u-1','kind':{'group':'','version':'v1','kind':'" kind "'},"        \
+    "'operation':'" operation "','namespace':'default','dryRun':true,"         \
+    "'object':" pod "}}"
+
+static enum webhook_result ask(const char *review, char **answer)
+{
+    struct tp_error note = {0};
+    char *text = unquote(review);
+    enum webhook_result result =
+        webhook_answer(&settings, text, strlen(text), answer, &note);
+
+    ck_assert_ptr_nonnull(*answer);
+    ck_assert_str_ne(note.text, "");
+    free(text);
+    return result;
+}
+
+/* The answer's response; it always lets the pod through. */
+static struct json_object *ask_response(const char *review,
+                                        enum webhook_result wanted)
+{
+    struct json_object *obj, *response = NULL;
+    char *answer;
+
+    ck_assert_int_eq(ask(review, &answer), wanted);
+    obj = parse(answer);
+    ck_assert_str_eq(json_get_str(obj, "kind", ""), "AdmissionReview");
+    ck_assert_str_eq(json_get_str(obj, "apiVersion", ""),
+                     "admission.k8s.io/v1");
+    response = json_object_get(json_get(obj, "response"));
+    ck_assert_str_eq(json_get_str(response, "uid", ""), "u-1");
+    ck_assert(json_get_bool(response, "allowed", false));
+    json_object_put(obj);
+    free(answer);
+    return response;
+}
+
+START_TEST(a_pod_gets_its_patch)
+{
+    struct json_object *response =
+        ask_response(REVIEW("CREATE", "Pod", NAMED), WEBHOOK_PATCHED);
+    char *text = base64_decode_text(json_get_str(response, "patch", ""));
+    struct json_object *patch = json_tokener_parse(text);
+    struct json_object *pod = parse(NAMED);
+
+    ck_assert_str_eq(json_get_str(response, "patchType", ""), "JSONPatch");
+    ck_assert_ptr_null(json_get(response, "warnings"));
+    ck_assert_ptr_null(json_patch_apply(pod, patch));
+    agent_of(pod, AGENT);
+    free(text);
+    json_object_put(pod);
+    json_object_put(patch);
+    json_object_put(response);
+}
+END_TEST
+
+START_TEST(a_bad_annotation_is_a_warning)
+{
+    struct json_object *response = ask_response(
+        REVIEW("CREATE", "Pod",
+               ENABLED(",'tp.internal/inject-ports':'x'") "{" SPEC "}}"),
+        WEBHOOK_WARNED);
+
+    ck_assert_ptr_null(json_get(response, "patch"));
+    ck_assert_str_eq(
+        json_object_get_string(
+            json_object_array_get_idx(json_get(response, "warnings"), 0)),
+        "tp: the pod gets no agent: tp.internal/inject-ports: ports are "
+        "written as 8080,9090/udp");
+    json_object_put(response);
+}
+END_TEST
+
+static const char *const others[] = {
+    REVIEW("UPDATE", "Pod", NAMED),
+    REVIEW("CREATE", "Service", NAMED),
+    REVIEW("CREATE", "Pod", "null"),
+    REVIEW("CREATE", "Pod", "[]"),
+    "{'apiVersion':'admission.k8s.io/v1','kind':'AdmissionReview','request':{"
+    "'uid':'u-1','kind':{'group':'x','version':'v1','kind':'Pod'},"
+    "'operation':'CREATE','namespace':'default','object':" NAMED "}}",
+    "{'apiVersion':'admission.k8s.io/v1','kind':'AdmissionReview','request':{"
+    "'uid':'u-1','kind':{'version':'v1','kind':'Pod'},'subResource':'status',"
+    "'operation':'CREATE','namespace':'default','object':" NAMED "}}",
+};
+
+START_TEST(what_is_no_new_pod_passes)
+{
+    struct json_object *response = ask_response(others[_i], WEBHOOK_NOTHING);
+
+    ck_assert_ptr_null(json_get(response, "patch"));
+    ck_assert_ptr_null(json_get(response, "warnings"));
+    json_object_put(response);
+}
+END_TEST
+
+static const char *const nonsense[] = {
+    "",
+    "x",
+    "{",
+    "[]",
+    "null",
+    "7",
+    "{'kind':'AdmissionReview'}",
+    "{'apiVersion':'admission.k8s.io/v1beta1','kind':'AdmissionReview',"
+    "'request':{'uid':'u'}}",
+    "{'apiVersion':'admission.k8s.io/v1','kind':'AdmissionReview'}",
+    "{'apiVersion':'admission.k8s.io/v1','kind':'AdmissionReview',"
+    "'request':{'uid':7}}",
+};
+
+START_TEST(what_is_no_review_is_a_bad_request)
+{
+    char *answer;
+
+    ck_assert_int_eq(ask(nonsense[_i], &answer), WEBHOOK_BAD);
+    free(answer);
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof(*(array))))
+
+static TCase *inject_case(void)
+{
+    TCase *tc = tcase_create("inject");
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, named_port_agent_is_first_and_app_is_untouched);
+    tcase_add_test(tc, config_of_the_agent);
+    tcase_add_test(tc, settings_reach_the_agent);
+    tcase_add_test(tc, what_the_pod_has_is_kept);
+    tcase_add_test(tc, pre_injection_takes_named_ports_of_the_first_container);
+    tcase_add_test(tc, a_further_port_that_has_a_name_is_redirected);
+    tcase_add_test(tc, redirect_moves_the_probes_to_the_agent);
+    tcase_add_test(tc, a_job_gets_a_native_sidecar);
+    tcase_add_test(tc, replace_makes_the_container_idle);
+    tcase_add_test(tc, a_low_port_is_opened_for_the_agent);
+    tcase_add_test(tc, the_agent_is_the_user_of_the_container);
+    tcase_add_test(tc, variables_are_copied_for_the_kubelet_to_resolve);
+    tcase_add_test(tc, names_of_variables_are_told_in_order);
+    tcase_add_test(tc, a_variable_with_a_dollar_in_its_name);
+    tcase_add_test(tc, an_environment_beyond_measure_is_not_copied);
+    tcase_add_loop_test(tc, pods_that_are_left_alone, 0, COUNT(refusals));
+    tcase_add_test(tc, namespaces_that_are_never_touched);
+    tcase_add_test(tc, what_the_manager_does_not_know_yet);
+    tcase_add_test(tc, what_the_chart_or_cluster_does_not_allow);
+    tcase_add_test(tc, ports_beyond_the_maximum);
+    tcase_add_loop_test(tc, settings_that_are_refused, 0, COUNT(bad_settings));
+    return tc;
+}
+
+static TCase *webhook_case(void)
+{
+    TCase *tc = tcase_create("webhook");
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, a_pod_gets_its_patch);
+    tcase_add_test(tc, a_bad_annotation_is_a_warning);
+    tcase_add_loop_test(tc, what_is_no_new_pod_passes, 0, COUNT(others));
+    tcase_add_loop_test(tc, what_is_no_review_is_a_bad_request, 0,
+                        COUNT(nonsense));
+    return tc;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("inject");
+
+    suite_add_tcase(suite, inject_case());
+    suite_add_tcase(suite, webhook_case());
+    return suite_run(suite);
+}
