@@ -7,7 +7,8 @@
 #include "base/json.h"
 #include "manager/workload.h"
 
-#define LISTEN_LAST 9999
+#define LISTEN_LAST         9999
+#define CONTAINER_PORT_NAME 15 /* characters, of Kubernetes' API */
 
 /* ---- reading --------------------------------------------------------------
  */
@@ -232,7 +233,9 @@ static int merge_port(struct json_object *config, const char *container,
     if (!listen)
         return tp_error_set(err, -EINVAL,
                             "the agent has no listening port left");
-    json_put_str(item, "name", port->name);
+    /* A Service's longer names mean nothing to the agent. */
+    json_put_str(item, "name",
+                 strlen(port->name) <= CONTAINER_PORT_NAME ? port->name : "");
     json_put_str(item, "mode", port_mode_name(mode));
     put_int(item, "listen", listen);
     return 0;
@@ -294,6 +297,11 @@ int config_merge(struct json_object **out, struct json_object *config,
     member_array(*out, "ports");
     for (size_t i = 0; rc == 0 && i < need->ports->count; i++)
         rc = merge_port(*out, container, &need->ports->ports[i], &taken, err);
+    if (rc == 0 &&
+        json_array_len(json_get_array(*out, "ports")) > ENGAGEMENT_PORTS_MAX)
+        rc = tp_error_set(err, -EINVAL,
+                          "the agents of a workload take at most %d ports",
+                          ENGAGEMENT_PORTS_MAX);
     if (rc == 0 && is_replaced(*out, container))
         make_direct(*out, container);
     if (rc < 0) {
