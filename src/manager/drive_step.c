@@ -40,37 +40,37 @@ struct json_object *config_existing(struct json_object *workload,
     return config;
 }
 
+static struct json_object *wrap(const char *key, struct json_object *value)
+{
+    struct json_object *obj = json_object_new_object();
+
+    json_object_object_add(obj, key, value);
+    return obj;
+}
+
+/* A merge patch of the very version that was read. */
 static struct json_object *patch_of(struct json_object *workload,
                                     struct json_object *config, bool restart)
 {
-    struct json_object *annotations = json_object_new_object(), *obj;
-    const char *version =
-        json_get_str(workload, "metadata.resourceVersion", NULL);
+    struct json_object *annotations = json_object_new_object(), *patch;
+    struct json_object *version =
+        json_get(workload, "metadata.resourceVersion");
     char now[32];
 
     json_object_object_add(annotations, ANNOTATION_AGENT,
                            config ? json_object_new_string(json_to_text(config))
                                   : NULL);
-    if (restart) {
-        snprintf(now, sizeof(now), "%" PRId64, (int64_t)time(NULL));
+    snprintf(now, sizeof(now), "%" PRId64, (int64_t)time(NULL));
+    if (restart)
         json_put_str(annotations, ANNOTATION_RESTARTED, now);
-    } else if (!config) {
+    else if (!config)
         json_object_object_add(annotations, ANNOTATION_RESTARTED, NULL);
-    }
-    obj = annotations;
-    for (const char *const *key =
-             (const char *const[]){"annotations", "metadata", "template",
-                                   "spec", NULL};
-         *key; key++) {
-        struct json_object *outer = json_object_new_object();
-
-        json_object_object_add(outer, *key, obj);
-        obj = outer;
-    }
-    annotations = json_object_new_object();
-    json_put_str(annotations, "resourceVersion", version);
-    json_object_object_add(obj, "metadata", annotations);
-    return obj;
+    patch =
+        wrap("spec", wrap("template",
+                          wrap("metadata", wrap("annotations", annotations))));
+    json_object_object_add(patch, "metadata",
+                           wrap("resourceVersion", json_object_get(version)));
+    return patch;
 }
 
 int config_write(struct kube_client *client, const struct workload_ref *ref,
@@ -184,21 +184,27 @@ void drive_step_free(struct drive_step *s)
 /* ---- status ---------------------------------------------------------------
  */
 
-static void evict(struct status_write *w, struct kube_client *client)
+int pod_evict(struct kube_client *client, const char *ns, const char *name,
+              struct tp_error *err)
 {
     cleanup_json struct json_object *eviction = json_object_new_object();
     struct json_object *metadata = json_object_new_object();
     char path[512];
-    int rc;
 
-    json_put_str(metadata, "name", w->evict);
-    json_put_str(metadata, "namespace", w->ns);
+    json_put_str(metadata, "name", name);
+    json_put_str(metadata, "namespace", ns);
     json_put_str(eviction, "apiVersion", "policy/v1");
     json_put_str(eviction, "kind", "Eviction");
     json_object_object_add(eviction, "metadata", metadata);
-    snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods/%s/eviction",
-             w->ns, w->evict);
-    rc = kube_call(client, "POST", path, NULL, eviction, NULL, &w->job.err);
+    snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods/%s/eviction", ns,
+             name);
+    return kube_call(client, "POST", path, NULL, eviction, NULL, err);
+}
+
+static void evict(struct status_write *w, struct kube_client *client)
+{
+    int rc = pod_evict(client, w->ns, w->evict, &w->job.err);
+
     if (rc == -EAGAIN)
         snprintf(w->message, sizeof(w->message),
                  "a PodDisruptionBudget does not let pod %.200s go yet",

@@ -36,6 +36,11 @@ int config_write(struct kube_client *client, const struct workload_ref *ref,
                  struct json_object *config, bool restart,
                  struct json_object **workload, struct tp_error *err);
 
+/* In a worker thread: asks a pod to go. -EAGAIN: a PodDisruptionBudget says no.
+ */
+int pod_evict(struct kube_client *client, const char *ns, const char *name,
+              struct tp_error *err);
+
 /* Writes an engagement's status; evicts a pod first if there is one to go. */
 struct status_write {
     struct engage_job job;

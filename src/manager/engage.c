@@ -132,6 +132,7 @@ void engagements_close(struct engagements *e)
     if (!e || e->closing)
         return;
     e->closing = true;
+    engage_creations_tick(e); /* those that wait */
     store_stop(e);
     uv_close((uv_handle_t *)&e->timer, NULL);
 }

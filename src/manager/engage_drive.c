@@ -21,6 +21,7 @@
 #include "manager/agents.h"
 #include "manager/drive_step.h"
 #include "manager/engage_internal.h"
+#include "manager/workload.h"
 
 #define STEP_FAST_MS 1000
 #define STEP_SLOW_MS 3000
@@ -80,17 +81,15 @@ static void written(struct engage_job *job)
 {
     struct status_write *w = (struct status_write *)job;
     struct engagements *e = job->e;
-    struct eng *eng = store_find(e, w->id);
+    struct eng *eng;
 
     if (job->status < 0 && job->status != -ENOENT)
         log_warn("engagement %s: %s", w->id, job->err.text);
     if (w->out && !e->closing)
         store_put(e, w->out);
-    if (eng) {
-        eng = store_find(e, w->id);
-        if (eng)
-            eng->busy = false;
-    }
+    eng = store_find(e, w->id);
+    if (eng)
+        eng->busy = false;
     status_write_free(w);
 }
 

@@ -54,6 +54,7 @@ struct watch;
 #define SESSION_KEEP_S    900   /* lost: it ends */
 #define ORPHAN_MS         60000 /* an engagement without session */
 #define JANITOR_MS        15000
+#define JANITOR_SOON_MS   3000
 #define REVIEW_EACH_MS    45000
 #define REVIEW_SPREAD_MS  10000
 #define REVIEW_FAIL_MS    300000
@@ -109,7 +110,7 @@ struct engagements {
     bool replicas_known, renewing, janitor;
     uint64_t renew_due, sessions_due, janitor_due;
     struct json_object *idle; /* janitor: "ns/kind/name" -> uv_now() */
-    bool cleaning;
+    unsigned cleaning;        /* jobs of the janitor */
 };
 
 /* ---- jobs ---- */

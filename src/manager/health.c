@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "manager/engagements.h"
 #include "manager/manager_internal.h"
 #include "manager/options.h"
 #include "manager/server.h"
@@ -45,6 +46,7 @@ static void answer_metrics(const struct manager *m, struct server_request *req)
     struct metrics now = m->metrics;
 
     links_add_stats(m->links, &now);
+    engagements_count(m->parts.engagements, now.engagements);
     text = metrics_format(&now);
     if (text)
         server_respond(req, 200, METRICS_TYPE, NULL, text);

@@ -19,6 +19,7 @@ struct info;
 struct link;
 struct links;
 struct metrics;
+struct parts;
 struct policy;
 
 /* What links need of the manager; all of it outlives them and may change its
@@ -29,8 +30,9 @@ struct links_env {
     struct metrics *metrics;
     const struct policy *policy;
     const struct info *info;
-    uint64_t rate;     /* bytes a second of one link; 0: no limit */
-    unsigned max_user; /* links of one user; 0: no limit */
+    const struct parts *parts; /* who hears of links; NULL: nobody */
+    uint64_t rate;             /* bytes a second of one link; 0: no limit */
+    unsigned max_user;         /* links of one user; 0: no limit */
 };
 
 struct links *links_create(const struct links_env *env);

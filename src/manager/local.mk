@@ -26,6 +26,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/manager_internal.h \
 	src/manager/metrics.c src/manager/metrics.h \
 	src/manager/options.c src/manager/options.h \
+	src/manager/parts.h \
 	src/manager/policy.c src/manager/policy.h \
 	src/manager/refresh.c \
 	src/manager/resolvconf.c \
@@ -35,6 +36,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/server_conn.c src/manager/server_internal.h \
 	src/manager/snapshot.c src/manager/snapshot.h \
 	src/manager/subnets.c src/manager/subnets.h
+include src/manager/engage.mk
 MANAGER_LIBS = libtp-manager.a libtp-kube.a $(TUNNEL_LIBS) $(CURL_LIBS)
 
 bin_PROGRAMS += tp-manager

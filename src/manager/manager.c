@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "manager/api.h"
+#include "manager/engagements.h"
 #include "manager/manager_internal.h"
 #include "manager/options.h"
 #include "manager/server.h"
@@ -25,6 +26,7 @@ static void stop(struct manager *m)
     server_close(m->health);
     if (m->links)
         links_close(m->links);
+    engagements_close(m->parts.engagements);
     uv_close((uv_handle_t *)&m->refresh_timer, NULL);
     uv_close((uv_handle_t *)&m->namespace_timer, NULL);
     uv_close((uv_handle_t *)&m->drain_timer, NULL);
@@ -66,6 +68,22 @@ static void init_timers(struct manager *m)
     }
 }
 
+static int create_engagements(struct manager *m, struct tp_error *err)
+{
+    struct engagements_env env = {
+        .loop = m->loop,
+        .endpoint = &m->endpoint,
+        .api = m->api,
+        .metrics = &m->metrics,
+        .parts = &m->parts,
+        .ns = m->options->ns,
+        .idle_seconds = m->options->agent_idle,
+    };
+
+    m->parts.engagements = engagements_create(&env, err);
+    return m->parts.engagements ? 0 : err->code;
+}
+
 static int create_parts(struct manager *m, struct tp_error *err)
 {
     struct links_env env = {
@@ -73,6 +91,7 @@ static int create_parts(struct manager *m, struct tp_error *err)
         .metrics = &m->metrics,
         .policy = &m->policy,
         .info = &m->info,
+        .parts = &m->parts,
         .rate = m->options->link_rate,
         .max_user = m->options->link_max,
     };
@@ -80,7 +99,7 @@ static int create_parts(struct manager *m, struct tp_error *err)
     m->api = env.api = api_create(m->loop, &m->endpoint);
     m->snapshot = calloc(1, sizeof(*m->snapshot));
     if (m->api)
-        m->links = links_create(&env);
+        m->parts.links = m->links = links_create(&env);
     if (!m->links || !m->snapshot)
         return tp_error_errno(err, -ENOMEM, "tp-manager");
     m->gate = (struct gate){
@@ -90,7 +109,7 @@ static int create_parts(struct manager *m, struct tp_error *err)
         .frontproxy = &m->frontproxy,
     };
     gate_init(&m->gate, m->loop);
-    return 0;
+    return create_engagements(m, err);
 }
 
 static int start(struct manager *m, struct tp_error *err)
@@ -140,6 +159,7 @@ void manager_destroy(struct manager *m)
     if (!m)
         return;
     links_destroy(m->links);
+    engagements_destroy(m->parts.engagements);
     refresh_release(m);
     kube_endpoint_release(&m->endpoint);
     free(m);

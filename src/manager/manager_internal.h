@@ -13,6 +13,7 @@
 #include "manager/links.h"
 #include "manager/manager.h"
 #include "manager/metrics.h"
+#include "manager/parts.h"
 #include "manager/policy.h"
 #include "kube/client.h"
 
@@ -26,6 +27,7 @@ struct manager {
     struct kube_endpoint endpoint;
     struct api *api;
     struct links *links;
+    struct parts parts;
     struct metrics metrics;
     struct server *server, *health;
     struct gate gate;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "manager/engage_spec.h"
 
 static const char *const dial_names[] = {
     [DIAL_OK] = "ok",
@@ -78,6 +79,15 @@ static uint64_t resident_bytes(void)
     return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static void put_engagements(FILE *f, const struct metrics *m)
+{
+    put_head(f, "tp_engagements", "gauge", "Engagements in the cluster.");
+    for (unsigned i = ENGAGEMENT_INTERCEPT; i <= ENGAGEMENT_INGEST; i++)
+        put_row(f, "tp_engagements", "type",
+                engagement_type_name((enum engagement_type)i),
+                m->engagements[i]);
+}
+
 static void put_tables(FILE *f, const struct metrics *m)
 {
     put_head(f, "tp_dials_total", "counter", "Dials for users by result.");
@@ -111,6 +121,7 @@ char *metrics_format(const struct metrics *m)
     put_one(f, "tp_links_total", "counter", "Links that were opened.",
             m->links_total);
     put_one(f, "tp_streams", "gauge", "Streams that are open.", m->streams);
+    put_engagements(f, m);
     put_one(f, "tp_requests_refused_total", "counter",
             "Requests on the API port that were not authorized.", m->refused);
     put_tables(f, m);

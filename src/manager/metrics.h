@@ -33,9 +33,10 @@ struct metrics {
     uint64_t dials[DIAL_OUTCOMES];
     uint64_t denied[POLICY_VERDICTS];
     uint64_t reviews[REVIEW_RESULTS];
-    uint64_t bytes_in;  /* of links that have ended: from clients */
-    uint64_t bytes_out; /* to clients */
-    uint64_t refused;   /* requests on the API port without a right to it */
+    uint64_t bytes_in;       /* of links that have ended: from clients */
+    uint64_t bytes_out;      /* to clients */
+    uint64_t engagements[4]; /* now, by enum engagement_type */
+    uint64_t refused; /* requests on the API port without a right to it */
 };
 
 enum dial_outcome metrics_dial_outcome(int error);
