@@ -1,6 +1,7 @@
 #include "base/encoding.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,4 +116,33 @@ int percent_decode(char *out, size_t size, const char *text, size_t len)
         return -ENOBUFS;
     out[used] = '\0';
     return 0;
+}
+
+static bool is_unreserved(unsigned char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
+           c == '~';
+}
+
+char *percent_encode(const char *text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *out = malloc(strlen(text) * 3 + 1), *p = out;
+
+    if (!out)
+        return NULL;
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (is_unreserved(c)) {
+            *p++ = (char)c;
+            continue;
+        }
+        *p++ = '%';
+        *p++ = digits[c >> 4];
+        *p++ = digits[c & 15];
+    }
+    *p = '\0';
+    return out;
 }

@@ -20,4 +20,8 @@ char *base64_decode_text(const char *text);
  * undefined then. */
 int percent_decode(char *out, size_t size, const char *text, size_t len);
 
+/* Encodes all but unreserved characters (RFC 3986 2.3). Owned by the caller;
+ * NULL if out of memory. */
+char *percent_encode(const char *text);
+
 #endif

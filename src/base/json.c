@@ -23,6 +23,26 @@ struct json_object *json_get(struct json_object *obj, const char *path)
     return obj;
 }
 
+struct json_object *json_member(struct json_object *obj, const char *key)
+{
+    struct json_object *value = NULL;
+
+    if (!obj || !json_object_is_type(obj, json_type_object) ||
+        !json_object_object_get_ex(obj, key, &value))
+        return NULL;
+    return value;
+}
+
+const char *json_member_str(struct json_object *obj, const char *key,
+                            const char *fallback)
+{
+    struct json_object *value = json_member(obj, key);
+
+    return value && json_object_is_type(value, json_type_string)
+               ? json_object_get_string(value)
+               : fallback;
+}
+
 const char *json_get_str(struct json_object *obj, const char *path,
                          const char *fallback)
 {
@@ -71,6 +91,12 @@ void json_put_str(struct json_object *obj, const char *key, const char *value)
 {
     if (value)
         json_object_object_add(obj, key, json_object_new_string(value));
+}
+
+const char *json_to_text(struct json_object *obj)
+{
+    return json_object_to_json_string_ext(
+        obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 }
 
 struct json_object *json_parse_text(const char *text, size_t len,

@@ -19,6 +19,13 @@
 /* The member at path, or NULL. Borrowed. */
 struct json_object *json_get(struct json_object *obj, const char *path);
 
+/* The member of that very name, which may hold dots (annotations, labels), or
+ * NULL. Borrowed. */
+struct json_object *json_member(struct json_object *obj, const char *key);
+/* The same where it is a string. */
+const char *json_member_str(struct json_object *obj, const char *key,
+                            const char *fallback);
+
 const char *json_get_str(struct json_object *obj, const char *path,
                          const char *fallback);
 int64_t json_get_int(struct json_object *obj, const char *path,
@@ -32,6 +39,9 @@ size_t json_array_len(struct json_object *array);
 
 /* Sets a string member; a NULL value sets nothing. */
 void json_put_str(struct json_object *obj, const char *key, const char *value);
+
+/* The text without white space; the object owns it. */
+const char *json_to_text(struct json_object *obj);
 
 /* Parses one JSON document of at most 32 levels. The caller owns the result
  * (json_object_put). NULL with err filled. */

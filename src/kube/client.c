@@ -205,36 +205,106 @@ static void set_request(struct kube_client *c, const char *method,
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 }
 
+int kube_client_prepare(struct kube_client *c, const char *method,
+                        const char *path, const char *content_type,
+                        const char *text, struct curl_slist **headers,
+                        struct tp_error *err)
+{
+    cleanup_free char *url = NULL;
+    int rc;
+
+    if (asprintf(&url, "%s%s", c->server, path) < 0) {
+        url = NULL;
+        return tp_error_errno(err, -ENOMEM, "%.200s", path);
+    }
+    rc = make_headers(c, content_type, headers, err);
+    if (rc == 0)
+        set_request(c, method, url, text, *headers);
+    return rc;
+}
+
+void kube_client_finish(struct kube_client *c, struct curl_slist *headers)
+{
+    curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, NULL);
+    free_headers(headers);
+}
+
 int kube_request(struct kube_client *c, const char *method, const char *path,
                  const char *content_type, struct json_object *body,
                  struct json_object **out, struct tp_error *err)
 {
     struct curl_slist *headers = NULL;
-    cleanup_free char *url = NULL;
+    const char *text =
+        body ? json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN)
+             : NULL;
     int rc;
 
     if (out)
         *out = NULL;
-    if (asprintf(&url, "%s%s", c->server, path) < 0) {
-        url = NULL;
-        return tp_error_errno(err, -ENOMEM, "%s", path);
-    }
-    rc = make_headers(c, content_type, &headers, err);
-    if (rc == 0) {
-        set_request(
-            c, method, url,
-            body ? json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN)
-                 : NULL,
-            headers);
+    rc =
+        kube_client_prepare(c, method, path, content_type, text, &headers, err);
+    if (rc == 0)
         rc = perform(c, err);
-        curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
-        curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, NULL);
-    }
-    free_headers(headers);
+    kube_client_finish(c, headers);
     /* An answer that is no JSON is still an answer. */
     if (rc > 0 && out && buf_used(&c->body) > 0)
         *out = json_parse_text((const char *)buf_head(&c->body),
                                buf_used(&c->body), NULL);
     buf_consume(&c->body, buf_used(&c->body));
     return rc;
+}
+
+static int status_errno(int status)
+{
+    switch (status) {
+    case 401:
+    case 403:
+        return -EACCES;
+    case 404:
+        return -ENOENT;
+    case 409:
+        return -EEXIST;
+    case 410:
+        return -ESTALE;
+    case 422:
+        return -EINVAL;
+    case 429:
+        return -EAGAIN;
+    default:
+        return status >= 200 && status < 300 ? 0 : -EREMOTEIO;
+    }
+}
+
+int kube_call(struct kube_client *c, const char *method, const char *path,
+              const char *content_type, struct json_object *body,
+              struct json_object **out, struct tp_error *err)
+{
+    struct json_object *answer = NULL;
+    int status =
+        kube_request(c, method, path, content_type, body, &answer, err);
+    int rc = status < 0 ? status : status_errno(status);
+
+    if (out)
+        *out = NULL;
+    if (status < 0)
+        return tp_error_wrap(err, "%s %.200s", method, path);
+    if (rc < 0)
+        tp_error_set(err, rc, "%s %.200s: status %d: %.250s", method, path,
+                     status, json_get_str(answer, "message", ""));
+    else if (out && !answer)
+        rc = tp_error_set(err, -EBADMSG, "%s %.200s: no JSON in the answer",
+                          method, path);
+    else if (out) {
+        *out = answer;
+        answer = NULL;
+    }
+    json_object_put(answer);
+    return rc;
+}
+
+int kube_get(struct kube_client *c, const char *path, struct json_object **out,
+             struct tp_error *err)
+{
+    return kube_call(c, "GET", path, NULL, NULL, out, err);
 }

@@ -50,4 +50,14 @@ int kube_request(struct kube_client *c, const char *method, const char *path,
                  const char *content_type, struct json_object *body,
                  struct json_object **out, struct tp_error *err);
 
+/* The same where all but 2xx is a failure: 0 with *out (unless out is NULL;
+ * caller puts it), or a negative errno with err filled. HTTP errors are -EACCES
+ * (401, 403), -ENOENT (404), -EEXIST (409), -ESTALE (410), -EINVAL (422),
+ * -EAGAIN (429) and -EREMOTEIO. */
+int kube_call(struct kube_client *c, const char *method, const char *path,
+              const char *content_type, struct json_object *body,
+              struct json_object **out, struct tp_error *err);
+int kube_get(struct kube_client *c, const char *path, struct json_object **out,
+             struct tp_error *err);
+
 #endif

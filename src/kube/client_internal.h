@@ -17,6 +17,7 @@ struct kube_client {
     struct curl_slist *connect_to; /* instead of the URL's host */
     struct buf body;
     char text[CURL_ERROR_SIZE];
+    unsigned timeout_ms;
     bool proxy_user; /* the proxy's URL holds credentials */
 };
 
@@ -30,5 +31,15 @@ int kube_header_add(struct curl_slist **list, const char *name,
  * destroyed either way. */
 int kube_client_setup(struct kube_client *c, const struct kube_endpoint *ep,
                       unsigned timeout_ms, struct tp_error *err);
+
+/* Tells the handle of one request; *headers and text are used until
+ * kube_client_finish(), which must come in any case. 0 or a negative errno. */
+int kube_client_prepare(struct kube_client *c, const char *method,
+                        const char *path, const char *content_type,
+                        const char *text, struct curl_slist **headers,
+                        struct tp_error *err);
+void kube_client_finish(struct kube_client *c, struct curl_slist *headers);
+/* Answers go to c->body, within the client's time. */
+void kube_client_collect(struct kube_client *c);
 
 #endif

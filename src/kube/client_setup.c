@@ -190,6 +190,13 @@ static size_t body_cb(char *data, size_t size, size_t count, void *arg)
     return buf_append(&c->body, data, size * count) < 0 ? 0 : size * count;
 }
 
+void kube_client_collect(struct kube_client *c)
+{
+    curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)c->timeout_ms);
+    curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, body_cb);
+    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
+}
+
 static void set_transport(struct kube_client *c, const struct kube_endpoint *ep,
                           unsigned timeout_ms)
 {
@@ -200,11 +207,10 @@ static void set_transport(struct kube_client *c, const struct kube_endpoint *ep,
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, c->text);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, body_cb);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
+    c->timeout_ms = timeout_ms;
+    kube_client_collect(c);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "tp");
     if (ep->proxy_url) {
         curl_easy_setopt(curl, CURLOPT_PROXY, ep->proxy_url);

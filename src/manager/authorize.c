@@ -62,9 +62,9 @@ static void answered_cb(void *arg, const struct tp_error *err)
 /* json-c counts references without atomics: the worker gets a copy that shares
  * nothing with the loop's objects. */
 static struct json_object *build_private(const struct identity *id,
-                                         const char *ns)
+                                         const struct right *right)
 {
-    struct json_object *review = review_build(id, ns), *copy = NULL;
+    struct json_object *review = review_build_right(id, right), *copy = NULL;
 
     if (review && json_object_deep_copy(review, &copy, NULL) < 0)
         copy = NULL;
@@ -72,8 +72,9 @@ static struct json_object *build_private(const struct identity *id,
     return copy;
 }
 
-struct authorization *authorize_start(struct api *api, struct metrics *metrics,
-                                      const struct identity *id, const char *ns,
+struct authorization *authorize_right(struct api *api, struct metrics *metrics,
+                                      const struct identity *id,
+                                      const struct right *right,
                                       authorize_cb *cb, void *arg)
 {
     struct authorization *a = calloc(1, sizeof(*a));
@@ -83,13 +84,26 @@ struct authorization *authorize_start(struct api *api, struct metrics *metrics,
     a->metrics = metrics;
     a->cb = cb;
     a->arg = arg;
-    a->review = build_private(id, ns);
+    a->review = build_private(id, right);
     if (!a->review || api_run(api, ask, answered_cb, a) < 0) {
         json_object_put(a->review);
         free(a);
         return NULL;
     }
     return a;
+}
+
+struct authorization *authorize_start(struct api *api, struct metrics *metrics,
+                                      const struct identity *id, const char *ns,
+                                      authorize_cb *cb, void *arg)
+{
+    const struct right right = {
+        .group = "connect.tp.internal",
+        .resource = "connections",
+        .ns = ns,
+    };
+
+    return authorize_right(api, metrics, id, &right, cb, arg);
 }
 
 void authorize_cancel(struct authorization *a)

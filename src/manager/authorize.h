@@ -19,6 +19,12 @@ typedef void authorize_cb(void *arg, int status);
 struct authorization *authorize_start(struct api *api, struct metrics *metrics,
                                       const struct identity *id, const char *ns,
                                       authorize_cb *cb, void *arg);
+/* The same for any right. */
+struct right;
+struct authorization *authorize_right(struct api *api, struct metrics *metrics,
+                                      const struct identity *id,
+                                      const struct right *right,
+                                      authorize_cb *cb, void *arg);
 /* No callback comes any more; the request itself goes on. */
 void authorize_cancel(struct authorization *a);
 

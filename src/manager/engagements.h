@@ -13,13 +13,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <uv.h>
+
+#include "base/error.h"
 #include "manager/identity.h"
 
 #define ENGAGEMENT_ID_LEN    26
 #define ENGAGEMENT_PORTS_MAX 64
 
-struct json_object;
+struct api;
 struct engagements;
+struct json_object;
+struct kube_endpoint;
+struct metrics;
+struct parts;
 
 enum engagement_type {
     ENGAGEMENT_INTERCEPT,
@@ -61,6 +68,29 @@ struct engagement {
     size_t to_pod_count;
     struct identity who;
 };
+
+/* What engagements need of the manager; all of it outlives them. */
+struct engagements_env {
+    uv_loop_t *loop;
+    const struct kube_endpoint *endpoint;
+    struct api *api;
+    struct metrics *metrics;
+    const struct parts *parts;
+    const char *ns;        /* the manager's: there the objects are */
+    unsigned idle_seconds; /* then agents without engagement go; 0: never */
+};
+
+/* Starts to follow the objects. NULL with err filled. */
+struct engagements *engagements_create(const struct engagements_env *env,
+                                       struct tp_error *err);
+/* Nothing is begun any more; what is under way ends. NULL is fine. */
+void engagements_close(struct engagements *e);
+/* After the loop has ended. NULL is fine. */
+void engagements_destroy(struct engagements *e);
+
+/* How many there are of each type. */
+void engagements_count(const struct engagements *e,
+                       uint64_t by_type[ENGAGEMENT_INGEST + 1]);
 
 /* NULL if there is none of that id. */
 const struct engagement *engagements_find(const struct engagements *e,

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "manager/agents.h"
+#include "manager/engagements.h"
 #include "manager/manager_internal.h"
 #include "manager/options.h"
 #include "manager/server.h"
@@ -47,6 +48,7 @@ static void answer_metrics(const struct manager *m, struct server_request *req)
 
     links_add_stats(m->links, &now);
     now.agents = agents_count(m->parts.agents);
+    engagements_count(m->parts.engagements, now.engagements);
     text = metrics_format(&now);
     if (text)
         server_respond(req, 200, METRICS_TYPE, NULL, text);

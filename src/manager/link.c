@@ -190,6 +190,16 @@ static int answer_info(struct link *link, struct tunnel_stream *s)
             info, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
+/* True if it is one of engagements', and answered. */
+static bool answer_engagements(struct link *link, struct tunnel_stream *s,
+                               const struct tunnel_open *open)
+{
+    const struct parts *parts = link->links->env.parts;
+
+    return parts && parts->engagements &&
+           engagements_request(parts->engagements, link, s, open);
+}
+
 static int answer_request(struct link *link, struct tunnel_stream *s,
                           const struct tunnel_open *open)
 {
@@ -204,6 +214,8 @@ static int answer_request(struct link *link, struct tunnel_stream *s,
         return answer_info(link, s);
     if (!strcmp(open->path, "/tp/v1/events") && get)
         return link_events_open(link, s);
+    if (answer_engagements(link, s, open))
+        return 0;
     return tunnel_stream_respond(s, 404, "{\"error\":\"no such request\"}");
 }
 

@@ -63,6 +63,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/snapshot.c src/manager/snapshot.h \
 	src/manager/subnets.c src/manager/subnets.h \
 	src/manager/webhook.c src/manager/webhook.h
+include src/manager/engage.mk
 MANAGER_LIBS = libtp-manager.a libtp-kube.a $(TUNNEL_LIBS) $(CURL_LIBS)
 
 bin_PROGRAMS += tp-manager

@@ -7,6 +7,7 @@
 #include "manager/agent_review.h"
 #include "manager/agents.h"
 #include "manager/api.h"
+#include "manager/engagements.h"
 #include "manager/manager_internal.h"
 #include "manager/options.h"
 #include "manager/replicas.h"
@@ -35,6 +36,7 @@ static void stop(struct manager *m)
         links_close(m->links);
     agents_close(m->parts.agents);
     replicas_close(m->replicas);
+    engagements_close(m->parts.engagements);
     uv_close((uv_handle_t *)&m->refresh_timer, NULL);
     uv_close((uv_handle_t *)&m->namespace_timer, NULL);
     uv_close((uv_handle_t *)&m->drain_timer, NULL);
@@ -102,6 +104,22 @@ static int create_agents(struct manager *m, struct tp_error *err)
     return m->agents_server ? 0 : err->code;
 }
 
+static int create_engagements(struct manager *m, struct tp_error *err)
+{
+    struct engagements_env env = {
+        .loop = m->loop,
+        .endpoint = &m->endpoint,
+        .api = m->api,
+        .metrics = &m->metrics,
+        .parts = &m->parts,
+        .ns = m->options->ns,
+        .idle_seconds = m->options->agent_idle,
+    };
+
+    m->parts.engagements = engagements_create(&env, err);
+    return m->parts.engagements ? 0 : err->code;
+}
+
 static int create_parts(struct manager *m, struct tp_error *err)
 {
     struct links_env env = {
@@ -113,6 +131,7 @@ static int create_parts(struct manager *m, struct tp_error *err)
         .rate = m->options->link_rate,
         .max_user = m->options->link_max,
     };
+    int rc;
 
     m->api = env.api = api_create(m->loop, &m->endpoint);
     m->snapshot = calloc(1, sizeof(*m->snapshot));
@@ -127,7 +146,8 @@ static int create_parts(struct manager *m, struct tp_error *err)
         .frontproxy = &m->frontproxy,
     };
     gate_init(&m->gate, m->loop);
-    return create_agents(m, err);
+    rc = create_agents(m, err);
+    return rc < 0 ? rc : create_engagements(m, err);
 }
 
 static int start(struct manager *m, struct tp_error *err)
@@ -179,6 +199,7 @@ void manager_destroy(struct manager *m)
     links_destroy(m->links);
     agents_destroy(m->parts.agents);
     replicas_destroy(m->replicas);
+    engagements_destroy(m->parts.engagements);
     refresh_release(m);
     kube_endpoint_release(&m->endpoint);
     free(m);

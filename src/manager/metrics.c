@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "manager/engage_spec.h"
 
 static const char *const dial_names[] = {
     [DIAL_OK] = "ok",
@@ -101,6 +102,15 @@ static void put_reviews(FILE *f, const char *name, const char *help,
         put_row(f, name, "result", review_names[i], reviews[i]);
 }
 
+static void put_engagements(FILE *f, const struct metrics *m)
+{
+    put_head(f, "tp_engagements", "gauge", "Engagements in the cluster.");
+    for (unsigned i = ENGAGEMENT_INTERCEPT; i <= ENGAGEMENT_INGEST; i++)
+        put_row(f, "tp_engagements", "type",
+                engagement_type_name((enum engagement_type)i),
+                m->engagements[i]);
+}
+
 static void put_tables(FILE *f, const struct metrics *m)
 {
     put_dials(f, "tp_dials_total", "Dials for users by result.", m->dials);
@@ -137,6 +147,7 @@ char *metrics_format(const struct metrics *m)
     put_one(f, "tp_links_total", "counter", "Links that were opened.",
             m->links_total);
     put_one(f, "tp_streams", "gauge", "Streams that are open.", m->streams);
+    put_engagements(f, m);
     put_one(f, "tp_requests_refused_total", "counter",
             "Requests on the API port that were not authorized.", m->refused);
     put_one(f, "tp_agents", "gauge", "Pods whose agent is connected.",

@@ -78,6 +78,8 @@ static const struct option_row rows[] = {
      "a second and link, each way; 0: no limit"},
     {"link-max", KIND_COUNT, AT(link_max), "20", "N",
      "links of one user; 0: no limit"},
+    {"agent-idle", KIND_COUNT, AT(agent_idle), "3600", "SECONDS",
+     "then agents that nobody needs are removed; 0: never"},
     {"log-level", KIND_LEVEL, AT(log_level), "info", "LEVEL",
      "error, warn, info or debug"},
     {"help", KIND_FLAG, AT(show_help), NULL, NULL, "print this"},

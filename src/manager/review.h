@@ -8,6 +8,7 @@
 #define TP_MANAGER_REVIEW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "manager/identity.h"
 
@@ -15,7 +16,21 @@
 
 struct json_object;
 
-/* The object to POST: may id `create` `connections` in namespace ns? NULL if
+/* What is asked for; verb create. Texts are borrowed; "" or NULL: none. */
+struct right {
+    const char *group, *resource, *subresource;
+    const char *ns, *name;
+};
+
+/* "create engagements/intercept on deployments.web in namespace team-a (group
+ * tp.internal)", for people. */
+void right_format(const struct right *right, char *out, size_t size);
+
+/* The object to POST: has id that right? NULL if out of memory. */
+struct json_object *review_build_right(const struct identity *id,
+                                       const struct right *right);
+
+/* The same for a link: may id `create` `connections` in namespace ns? NULL if
  * out of memory. */
 struct json_object *review_build(const struct identity *id, const char *ns);
 

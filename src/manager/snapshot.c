@@ -15,46 +15,24 @@
 #define PAGES_MAX  2000
 #define PATH_SPACE 8192 /* a continue token is 2 to 4 KiB */
 
-/* GET; 0 with *out, or a negative errno (an HTTP error is -ENOENT for 404,
- * -EACCES for 401 and 403, -EREMOTEIO for others). */
-static int get(struct kube_client *client, const char *path,
-               struct json_object **out, struct tp_error *err)
-{
-    int status = kube_request(client, "GET", path, NULL, NULL, out, err);
-    int rc;
-
-    if (status < 0)
-        return tp_error_wrap(err, "GET %.200s", path);
-    if (status == 200 && *out)
-        return 0;
-    rc = status == 404                    ? -ENOENT
-         : status == 401 || status == 403 ? -EACCES
-                                          : -EREMOTEIO;
-    rc = tp_error_set(err, rc, "GET %.200s: status %d: %s", path, status,
-                      json_get_str(*out, "message", ""));
-    json_object_put(*out);
-    *out = NULL;
-    return rc;
-}
-
 static void read_frontproxy(struct snapshot *s, struct kube_client *client,
                             bool allow_any)
 {
     cleanup_json struct json_object *map = NULL;
 
-    if (get(client, FRONTPROXY_PATH, &map, &s->frontproxy_error) == 0)
+    if (kube_get(client, FRONTPROXY_PATH, &map, &s->frontproxy_error) == 0)
         frontproxy_parse(&s->frontproxy, map, allow_any, &s->frontproxy_error);
 }
 
 static void read_service_cidrs(struct snapshot *s, struct kube_client *client)
 {
     cleanup_json struct json_object *list = NULL;
-    int rc = get(client, "/apis/networking.k8s.io/v1/servicecidrs", &list,
-                 &s->service_error);
+    int rc = kube_get(client, "/apis/networking.k8s.io/v1/servicecidrs", &list,
+                      &s->service_error);
 
     if (rc == -ENOENT) /* 1.31, 1.32 */
-        rc = get(client, "/apis/networking.k8s.io/v1beta1/servicecidrs", &list,
-                 &s->service_error);
+        rc = kube_get(client, "/apis/networking.k8s.io/v1beta1/servicecidrs",
+                      &list, &s->service_error);
     if (rc < 0)
         return;
     s->service_error.code = 0;
@@ -76,7 +54,7 @@ static int read_node_page(struct snapshot *s, struct kube_client *client,
         path = NULL;
         return tp_error_errno(&s->node_error, -ENOMEM, "nodes");
     }
-    rc = get(client, path, &list, &s->node_error);
+    rc = kube_get(client, path, &list, &s->node_error);
     if (rc < 0)
         return rc;
     rc = cluster_add_nodes(&s->pod, &s->nodes, list);
@@ -109,13 +87,13 @@ static void read_self(struct snapshot *s, struct kube_client *client,
 
     snprintf(path, sizeof(path), "/api/v1/namespaces/%.63s/services/%.63s",
              o->ns, o->service);
-    if (get(client, path, &service, &s->self_error) == 0)
+    if (kube_get(client, path, &service, &s->self_error) == 0)
         cluster_add_service(&s->self, service);
     snprintf(path, sizeof(path),
              "/apis/discovery.k8s.io/v1/namespaces/%.63s/endpointslices"
              "?labelSelector=kubernetes.io%%2Fservice-name%%3D%.63s",
              o->ns, o->service);
-    if (get(client, path, &slices, &s->self_error) == 0)
+    if (kube_get(client, path, &slices, &s->self_error) == 0)
         cluster_add_endpoints(&s->self, slices);
     subnets_merge(&s->self);
 }
@@ -124,7 +102,7 @@ static void read_cluster_uid(struct snapshot *s, struct kube_client *client)
 {
     cleanup_json struct json_object *ns = NULL;
 
-    if (get(client, "/api/v1/namespaces/kube-system", &ns, NULL) == 0)
+    if (kube_get(client, "/api/v1/namespaces/kube-system", &ns, NULL) == 0)
         snprintf(s->cluster_uid, sizeof(s->cluster_uid), "%.63s",
                  json_get_str(ns, "metadata.uid", ""));
 }

@@ -1,0 +1,87 @@
+/*
+ * dry_run.c - asks the API server whether it would take the pod
+ *
+ * Pod Security, quotas and other admission say no to the pod, not to the
+ * template: so a pod of the patched template is "created" with dryRun=All,
+ * which also goes through the webhook (KUBERNETES 5). Nothing is kept.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "kube/client.h"
+#include "manager/creation.h"
+#include "manager/workload.h"
+
+static struct json_object *copy_of(struct json_object *obj)
+{
+    struct json_object *copy = NULL;
+
+    if (obj)
+        json_object_deep_copy(obj, &copy, NULL);
+    return copy ? copy : json_object_new_object();
+}
+
+static struct json_object *build_pod(const char *ns,
+                                     struct json_object *workload,
+                                     struct json_object *config)
+{
+    struct json_object *tmpl = workload_template(workload);
+    struct json_object *pod = json_object_new_object();
+    struct json_object *metadata = json_object_new_object();
+    struct json_object *annotations =
+        copy_of(json_get(tmpl, "metadata.annotations"));
+
+    json_put_str(annotations, ANNOTATION_AGENT, json_to_text(config));
+    json_put_str(metadata, "generateName", "tp-dry-run-");
+    json_put_str(metadata, "namespace", ns);
+    json_object_object_add(metadata, "labels",
+                           copy_of(json_get(tmpl, "metadata.labels")));
+    json_object_object_add(metadata, "annotations", annotations);
+    json_put_str(pod, "apiVersion", "v1");
+    json_put_str(pod, "kind", "Pod");
+    json_object_object_add(pod, "metadata", metadata);
+    json_object_object_add(pod, "spec", copy_of(json_get(tmpl, "spec")));
+    return pod;
+}
+
+/* What is no verdict on the pod. A quota that is used up now may be free when
+ * the pod comes; if not, the rollout says so. */
+static bool is_no_verdict(int rc, const char *text)
+{
+    return (rc != -EACCES && rc != -EINVAL) ||
+           strstr(text, "cannot create resource") ||
+           strstr(text, "exceeded quota");
+}
+
+int dry_run_pod(struct kube_client *client, const char *ns,
+                struct json_object *workload, struct json_object *config,
+                struct tp_error *err)
+{
+    cleanup_json struct json_object *pod = build_pod(ns, workload, config);
+    cleanup_json struct json_object *answer = NULL;
+    struct tp_error why = {0};
+    char path[160];
+    int rc;
+
+    snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods?dryRun=All", ns);
+    rc = kube_call(client, "POST", path, NULL, pod, &answer, &why);
+    if (rc < 0 && is_no_verdict(rc, why.text)) {
+        log_warn("dry run: %s", why.text);
+        return 0;
+    }
+    if (rc < 0)
+        return tp_error_set(err, -EACCES,
+                            "the cluster would refuse the pods with their "
+                            "agent: %s",
+                            why.text);
+    if (!pod_has_agent(answer))
+        return tp_error_set(err, -EACCES,
+                            "the pods would come without an agent: the API "
+                            "server cannot reach tp's webhook, or it does not "
+                            "touch these pods");
+    return 0;
+}

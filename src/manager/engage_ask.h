@@ -1,0 +1,40 @@
+/*
+ * engage_ask.h - a request that needs one of some rights
+ *
+ * Asks for them in order until one is granted; then go on. Else 403 that names
+ * the first.
+ */
+#ifndef TP_MANAGER_ENGAGE_ASK_H
+#define TP_MANAGER_ENGAGE_ASK_H
+
+#include "manager/engage_internal.h"
+#include "manager/engage_reply.h"
+
+struct engage_ask {
+    struct engagements *e;
+    struct reply *reply;
+    struct identity who;
+    struct workload_ref workload; /* kind and name "": the whole namespace */
+    char id[ENGAGEMENT_ID_LEN + 1];
+    char container[64];
+    const char *const *rights; /* subresources, NULL at the end */
+    unsigned right;
+    void (*granted)(struct engage_ask *a); /* frees it */
+};
+
+/* Starts; what is zero in it is the caller's to fill. NULL if out of memory
+ * (reply is answered then). */
+struct engage_ask *engage_ask_create(struct engagements *e, struct link *link,
+                                     struct reply *reply);
+void engage_ask_start(struct engage_ask *a);
+void engage_ask_free(struct engage_ask *a);
+
+extern const char *const engage_any_right[];
+extern const char *const engage_environment_right[];
+
+/* What is asked for, see engage_requests.c. */
+void engage_environment(struct engage_ask *a); /* engage_agents.c */
+void engage_logs(struct engage_ask *a);        /* engage_agents.c */
+void engage_workloads(struct engage_ask *a);   /* engage_list.c */
+
+#endif

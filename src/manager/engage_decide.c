@@ -1,0 +1,198 @@
+/*
+ * engage_decide.c - can it be done, and how
+ *
+ * Between what was looked up and what is written: only decisions, on JSON.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "manager/creation.h"
+#include "manager/drive_step.h"
+#include "manager/workload.h"
+
+static bool nobody_cb(void *arg, const char *uid)
+{
+    (void)arg;
+    (void)uid;
+    return false;
+}
+
+static void refuse_not_found(struct creation *c)
+{
+    if (c->spec.kind)
+        creation_refuse(c, 404, "no-such-workload", "no %s %s in namespace %s",
+                        c->spec.kind->kind, c->spec.workload, c->spec.ns);
+    else
+        creation_refuse(c, 404, "no-such-workload",
+                        "no Deployment, StatefulSet, DaemonSet, ReplicaSet or "
+                        "Pod %s in namespace %s",
+                        c->spec.workload, c->spec.ns);
+}
+
+static void refuse_several(struct creation *c)
+{
+    char list[400] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < c->found_count && len < sizeof(list); i++)
+        len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s/%s",
+                                i ? ", " : "", c->kinds[i]->aliases[0],
+                                c->spec.workload);
+    creation_refuse(c, 422, "cannot", "say which: %s", list);
+}
+
+/* Pods that are made by something else are engaged through that. */
+static bool refuse_owned(struct creation *c)
+{
+    struct json_object *owner = workload_controller(c->found[0]);
+
+    if (!owner || !strcmp(c->kind->kind, "Job"))
+        return false;
+    creation_refuse(c, 422, "cannot", "%s %s belongs to %s %s: engage that",
+                    c->kind->kind, c->spec.workload,
+                    json_get_str(owner, "kind", ""),
+                    json_get_str(owner, "name", ""));
+    return true;
+}
+
+static bool refuse_place(struct creation *c)
+{
+    const char *inject = workload_annotation(c->found[0], ANNOTATION_INJECT);
+
+    if (!strcmp(c->spec.ns, "kube-system") ||
+        !strcmp(c->spec.ns, c->manager_ns))
+        creation_refuse(c, 422, "cannot",
+                        "workloads in namespace %s are never touched",
+                        c->spec.ns);
+    else if (inject && !strcmp(inject, "disabled"))
+        creation_refuse(c, 422, "cannot",
+                        "the pod template forbids agents by its annotation "
+                        "%s: disabled",
+                        ANNOTATION_INJECT);
+    else
+        return false;
+    return true;
+}
+
+static bool refuse_host_network(struct creation *c)
+{
+    struct json_object *tmpl = workload_template(c->found[0]);
+
+    if (!json_get_bool(tmpl, "spec.hostNetwork", false))
+        return false;
+    for (size_t i = 0; i < c->ports.count; i++) {
+        if (c->ports.ports[i].mode != PORT_REDIRECT)
+            continue;
+        creation_refuse(c, 422, "cannot",
+                        "the pods are on the node's network, where port %u "
+                        "cannot be redirected; a Service that goes to it by "
+                        "its name can be",
+                        (unsigned)c->ports.ports[i].port);
+        return true;
+    }
+    return false;
+}
+
+static bool refuse_ports(struct creation *c)
+{
+    struct ports_question q = {
+        .spec = &c->spec,
+        .pod_template = workload_template(c->found[0]),
+        .services = c->services,
+        .policies = c->policies,
+    };
+    struct tp_error err = {0};
+
+    if (ports_resolve(&q, &c->ports, &err) == 0)
+        return refuse_host_network(c);
+    creation_refuse(c, 422, "cannot", "%s", err.text);
+    return true;
+}
+
+/* Are there pods, or will there be, that cannot do it as they are? */
+static bool needs_pods(struct creation *c, struct json_object *config)
+{
+    struct pods_view view;
+
+    pods_look(&view, c->pods, &c->need, nobody_cb, NULL);
+    if (c->plan.method == ROLLOUT_NEVER)
+        return view.ready == 0 || view.fit < view.ready;
+    return !config_covers(config, &c->need) ||
+           (!workload_annotation(c->found[0], ANNOTATION_AGENT) &&
+            view.ready == 0);
+}
+
+static bool refuse_confirm(struct creation *c)
+{
+    if (!c->plan.interrupts || c->spec.yes)
+        return false;
+    creation_refuse(c, 422, "confirm",
+                    "%s %s must be restarted once for its agent, and that "
+                    "interrupts it: %s; confirm with --yes",
+                    c->kind->kind, c->spec.workload, c->plan.reason);
+    return true;
+}
+
+/* CONFIG for the pods that are to come. */
+static bool refuse_config(struct creation *c)
+{
+    struct json_object *config = config_existing(c->found[0], c->pods);
+    struct tp_error err = {0};
+    int rc = 0;
+
+    if (needs_pods(c, config)) {
+        if (c->plan.method == ROLLOUT_NEVER) {
+            json_object_put(config);
+            creation_refuse(c, 422, "cannot", "%s", c->plan.reason);
+            return true;
+        }
+        rc = config_merge(&c->config, config, workload_template(c->found[0]),
+                          &c->need, &err);
+    }
+    json_object_put(config);
+    if (rc == 0)
+        return c->config && refuse_confirm(c);
+    if (rc == -EBUSY)
+        creation_refuse(c, 409, "conflict", "%s", err.text);
+    else
+        creation_refuse(c, rc == -EINVAL ? 422 : 503, "cannot", "%s", err.text);
+    return true;
+}
+
+static void note_egress(struct creation *c)
+{
+    const char *policy =
+        policy_of_egress(c->policies, json_get(workload_template(c->found[0]),
+                                               "metadata.labels"));
+    size_t len = strlen(c->note);
+
+    if (policy && c->config)
+        snprintf(c->note + len, sizeof(c->note) - len,
+                 "%sNetworkPolicy %.100s limits where the pods may connect "
+                 "to: let them reach port 8444 in namespace %s",
+                 len ? "; " : "", policy, c->manager_ns);
+}
+
+void creation_decide(struct creation *c)
+{
+    if (c->found_count == 0) {
+        refuse_not_found(c);
+        return;
+    }
+    if (c->found_count > 1) {
+        refuse_several(c);
+        return;
+    }
+    c->kind = c->kinds[0];
+    if (refuse_owned(c) || refuse_place(c) || refuse_ports(c))
+        return;
+    c->need.ports = &c->ports;
+    c->need.replace = c->spec.type == ENGAGEMENT_REPLACE;
+    rollout_plan(&c->plan, c->kind, c->found[0]);
+    if (refuse_config(c))
+        return;
+    note_egress(c);
+    creation_bring(c);
+}

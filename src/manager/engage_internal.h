@@ -1,0 +1,218 @@
+/*
+ * engage_internal.h - engagements of this replica, from the inside
+ *
+ *   engage.c           life, the timer, what others may ask
+ *   engage_store.c     what the watches have brought; who is told of a change
+ *   engage_requests.c  requests of clients; engage_reply.c answers them
+ *   engage_create.c    POST, first half: look-up, rights, decisions
+ *   engage_bring.c     second half: dry run, objects, claims
+ *   engage_drive.c     pods get their agents
+ *   engage_end.c       the end of one
+ *   engage_review.c    is the right still there?
+ *   engage_sessions.c  sessions come, are lost, and go
+ *   engage_replicas.c  the Leases of replicas, who is the janitor
+ *   engage_janitor.c   agents that nobody needs, containers that were replaced
+ *   engage_links.c     the links of a session
+ *
+ * All is the loop's. Work for the API server is a *job*: it runs in a worker
+ * thread with what it was given, shares nothing, and comes back to the loop,
+ * where it looks up again what it was about, which may be gone.
+ */
+#ifndef TP_MANAGER_ENGAGE_INTERNAL_H
+#define TP_MANAGER_ENGAGE_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include "manager/engagement_json.h"
+#include "manager/engagements.h"
+#include "manager/parts.h"
+#include "manager/review.h"
+
+struct authorization;
+struct creation;
+struct kube_client;
+struct link;
+struct links;
+struct reply;
+struct watch;
+
+#define ENGAGE_TEXT     300
+#define ENGAGE_PATH     512
+#define ENGAGE_BUCKETS  256
+#define REPLICA_NAME    254
+#define PER_SESSION_MAX 64 /* engagements */
+#define CREATIONS_MAX   64 /* under way on this replica */
+
+/* All times of sessions and replicas (doc/plan, section 6). */
+#define TICK_MS           1000
+#define POKE_MS           20
+#define REPLICA_RENEW_MS  10000
+#define REPLICA_LEASE_S   30
+#define REPLICA_FORGET_MS 3600000 /* then its Lease is taken away */
+#define SESSION_TICK_MS   2000
+#define SESSION_BLOCK_S   30    /* lost: its claims may be taken */
+#define SESSION_KEEP_S    900   /* lost: it ends */
+#define ORPHAN_MS         60000 /* an engagement without session */
+#define JANITOR_MS        15000
+#define JANITOR_SOON_MS   3000
+#define REVIEW_EACH_MS    45000
+#define REVIEW_SPREAD_MS  10000
+#define REVIEW_FAIL_MS    300000
+
+struct eng {
+    LIST_ENTRY(eng) hash;
+    TAILQ_ENTRY(eng) entry;
+    struct engagement pub;
+    struct json_object *object; /* the custom resource */
+    uint64_t version;
+    bool seen;       /* in the list that is under way */
+    bool ending;     /* engage_end() is at it */
+    uint64_t orphan; /* uv_now() since it has no session; 0: it has one */
+    char note[ENGAGE_TEXT]; /* what was left out, "" */
+
+    /* driven here: this replica brings it about */
+    bool driven, busy, again;
+    uint64_t due;     /* uv_now() of the next step; 0: none */
+    uint64_t started; /* when it was first driven here */
+    unsigned patches; /* of the pod template */
+    bool restarted;
+
+    struct authorization *review;
+    uint64_t review_due, failing_since;
+};
+
+struct sess {
+    LIST_ENTRY(sess) entry;
+    struct session_cr cr;
+    uint64_t version;
+    bool seen, busy;
+    int64_t noticed; /* wall clock, s, since its replica is dead; 0: it lives */
+};
+
+struct engagements {
+    struct engagements_env env;
+    uv_timer_t timer;
+    bool closing;
+    char replica[REPLICA_NAME]; /* this one */
+
+    TAILQ_HEAD(, eng) list;
+    LIST_HEAD(, eng) buckets[ENGAGE_BUCKETS];
+    size_t count;
+    LIST_HEAD(, sess) sessions;
+    struct json_object *making; /* {"name": true}: sessions under way */
+    struct watch *watches[2];
+    bool listed[2];      /* engagements, sessions: known as a whole */
+    uint64_t watched[2]; /* the newest version that the watch has said */
+    TAILQ_HEAD(, creation) creations;
+    size_t creation_count;
+
+    struct json_object *replicas; /* {"name": true}: alive */
+    bool replicas_known, renewing, janitor;
+    uint64_t renew_due, sessions_due, janitor_due;
+    struct json_object *idle; /* janitor: "ns/kind/name" -> uv_now() */
+    unsigned cleaning;        /* jobs of the janitor */
+};
+
+/* ---- jobs ---- */
+
+struct engage_job {
+    struct engagements *e;
+    void (*work)(struct engage_job *job, struct kube_client *client);
+    void (*done)(struct engage_job *job); /* frees it */
+    int status;                           /* of the work */
+    struct tp_error err;
+};
+
+/* done comes in any case, once; if the work could not be begun, before this
+ * returns. */
+void engage_run(struct engagements *e, struct engage_job *job);
+
+/* The path of an object of tp.internal in the manager's namespace. */
+void engage_path(const char *ns, const char *resource, const char *name,
+                 char out[ENGAGE_PATH]);
+#define MERGE_PATCH "application/merge-patch+json"
+
+/* ---- engage.c ---- */
+/* The timer comes in ms at the latest. */
+void engage_wake(struct engagements *e, unsigned ms);
+void engage_audit(const struct engagement *eng, const char *verb, bool allowed,
+                  const char *reason);
+
+/* ---- engage_store.c ---- */
+struct eng *store_find(const struct engagements *e, const char *id);
+struct sess *store_session(const struct engagements *e, const char *name);
+size_t store_count_session(const struct engagements *e, const char *session);
+/* Takes an object (borrowed) that the API server has sent. */
+void store_put(struct engagements *e, struct json_object *obj);
+void store_put_session(struct engagements *e, struct json_object *obj);
+/* It is over: its client and the agents are told. */
+void store_remove(struct engagements *e, struct eng *eng, const char *message);
+int store_start(struct engagements *e, struct tp_error *err);
+void store_stop(struct engagements *e);
+void store_release(struct engagements *e);
+
+/* ---- engage_create.c, engage_bring.c ---- */
+void engage_create(struct engagements *e, struct link *link,
+                   struct reply *reply, const char *body, size_t len);
+void engage_creations_tick(struct engagements *e);
+bool engage_is_creating(const struct engagements *e, const char *id);
+
+/* ---- engage_drive.c ---- */
+void engage_drive(struct engagements *e, struct eng *eng);
+void engage_drive_tick(struct engagements *e);
+/* Agents have come or gone. */
+void engage_drive_poke(struct engagements *e);
+
+/* ---- engage_end.c ---- */
+/* Ends it: the object and its claims go. `verb` and `message` for the audit log
+ * and its client. reply may be NULL; it is answered when it is done. */
+void engage_end(struct engagements *e, struct eng *eng, const char *verb,
+                const char *message, struct reply *reply);
+/* In a worker thread: the same for an object. */
+int engage_end_object(struct kube_client *client, const char *ns,
+                      const struct engagement *eng, const char *message,
+                      struct tp_error *err);
+
+/* ---- engage_review.c ---- */
+void engage_review_tick(struct engagements *e);
+void engage_right(const struct engagement *eng, const char *subresource,
+                  struct right *right, char name[320]);
+
+/* ---- engage_sessions.c ---- */
+void engage_sessions_tick(struct engagements *e);
+/* In a worker thread: the Session of that name, made if need be. *out owned.
+ * -EPERM if it is another owner's. */
+int engage_session_ensure(struct kube_client *client, const char *manager_ns,
+                          const char *name, const char *ns,
+                          const struct identity *who, struct json_object **out,
+                          struct tp_error *err);
+/* Has it been lost for so long? A session that is not there has. */
+bool engage_session_lost(const struct engagements *e, const char *name,
+                         int64_t seconds);
+/* Is this replica the one that looks after it? */
+bool engage_session_is_ours(const struct engagements *e, const char *name);
+
+/* ---- engage_replicas.c ---- */
+void engage_replicas_tick(struct engagements *e);
+bool engage_replica_is_alive(const struct engagements *e, const char *name);
+
+/* ---- engage_janitor.c ---- */
+void engage_janitor_tick(struct engagements *e);
+
+/* ---- engage_links.c ---- */
+const char *link_session(const struct link *link);
+const char *link_namespace(const struct link *link);
+const struct identity *link_identity(const struct link *link);
+/* Links that have said hello; cb must not end them. */
+typedef void engage_link_cb(void *arg, struct link *link);
+void engage_links_each(const struct links *links, engage_link_cb *cb,
+                       void *arg);
+bool engage_links_outgoing(const struct links *links, const char *session);
+bool engage_links_any(const struct links *links, const char *session);
+/* To the owner of the engagement only. */
+void engage_links_send(const struct links *links, const struct engagement *eng,
+                       const char *line);
+void engage_links_close(const struct links *links, const char *session,
+                        const char *reason);
+
+#endif

@@ -1,0 +1,204 @@
+/*
+ * engage_requests.c - the requests of doc/protocol.md "Engagements"
+ *
+ * Who asks is the link's identity; what belongs to another owner is 404.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "manager/engage_ask.h"
+#include "manager/engage_internal.h"
+#include "manager/engage_reply.h"
+#include "tunnel/tunnel.h"
+
+#define ENGAGEMENTS "/tp/v1/engagements"
+#define WORKLOADS   "/tp/v1/workloads/"
+#define LOGS        "/tp/v1/logs/"
+
+struct ask_of {
+    struct engagements *e;
+    struct link *link;
+    const struct tunnel_open *open;
+    struct reply *reply;
+};
+
+static bool is_get(const struct ask_of *a)
+{
+    return !strcmp(a->open->method, "GET");
+}
+
+static void refuse_method(const struct ask_of *a)
+{
+    reply_error(a->reply, 405, NULL, "%.16s is not for that path",
+                a->open->method);
+}
+
+static void list_own(const struct ask_of *a)
+{
+    struct json_object *list = json_object_new_array();
+    struct json_object *answer = json_object_new_object();
+    struct eng *eng;
+
+    TAILQ_FOREACH(eng, &a->e->list, entry)
+    {
+        if (!strcmp(eng->pub.session, link_session(a->link)) &&
+            identity_same_owner(&eng->pub.who, link_identity(a->link)))
+            json_object_array_add(
+                list, engagement_to_client(eng->object, &eng->pub, NULL));
+    }
+    json_object_object_add(answer, "engagements", list);
+    reply_send(a->reply, 200, answer);
+}
+
+static void ask_environment(const struct ask_of *a, const struct eng *eng)
+{
+    struct engage_ask *ask = engage_ask_create(a->e, a->link, a->reply);
+
+    if (!ask)
+        return;
+    ask->workload = eng->pub.workload;
+    memcpy(ask->id, eng->pub.id, sizeof(ask->id));
+    memcpy(ask->container, eng->pub.container, sizeof(ask->container));
+    ask->rights = engage_environment_right;
+    ask->granted = engage_environment;
+    engage_ask_start(ask);
+}
+
+/* /ID or /ID/environment */
+static void one(const struct ask_of *a, const char *path)
+{
+    size_t len = strcspn(path, "/");
+    const char *rest = path + len;
+    char id[ENGAGEMENT_ID_LEN + 1] = "";
+    struct eng *eng;
+
+    if (len == ENGAGEMENT_ID_LEN)
+        memcpy(id, path, len);
+    eng = *id ? store_find(a->e, id) : NULL;
+    if (!eng || !identity_same_owner(&eng->pub.who, link_identity(a->link)) ||
+        (*rest && strcmp(rest, "/environment") != 0))
+        reply_error(a->reply, 404, "no-such-engagement", "no such engagement");
+    else if (*rest && is_get(a))
+        ask_environment(a, eng);
+    else if (!*rest && is_get(a))
+        reply_send(a->reply, 200,
+                   engagement_to_client(eng->object, &eng->pub, NULL));
+    else if (!*rest && !strcmp(a->open->method, "DELETE") && !eng->ending)
+        engage_end(a->e, eng, "end", "ended by its user", a->reply);
+    else if (!*rest && eng->ending)
+        reply_send(a->reply, 200, json_object_new_object());
+    else
+        refuse_method(a);
+}
+
+static void workloads(const struct ask_of *a, const char *ns)
+{
+    struct engage_ask *ask;
+
+    if (!is_get(a) || !is_dns_label(ns)) {
+        reply_error(a->reply, 404, NULL, "no such namespace");
+        return;
+    }
+    ask = engage_ask_create(a->e, a->link, a->reply);
+    if (!ask)
+        return;
+    memcpy(ask->workload.ns, ns, strlen(ns) + 1);
+    ask->rights = engage_any_right;
+    ask->granted = engage_workloads;
+    engage_ask_start(ask);
+}
+
+/* NS/KIND/NAME */
+static bool read_workload(struct workload_ref *w, const char *path)
+{
+    const struct workload_kind *kind;
+    size_t len = strcspn(path, "/");
+    char name[WORKLOAD_NAME_MAX + 1];
+
+    if (len >= sizeof(w->ns) || path[len] != '/' ||
+        !strchr(path + len + 1, '/'))
+        return false;
+    memcpy(w->ns, path, len);
+    w->ns[len] = '\0';
+    if (!is_dns_label(w->ns))
+        return false;
+    path += len + 1;
+    /* "Deployment/web", or as people write it. */
+    len = strcspn(path, "/");
+    for (size_t i = 0; (kind = workload_kind_at(i)); i++) {
+        if (strlen(kind->kind) == len && !strncmp(kind->kind, path, len))
+            break;
+    }
+    if (kind && !is_dns_name(path + len + 1, WORKLOAD_NAME_MAX))
+        return false;
+    if (kind)
+        memcpy(name, path + len + 1, strlen(path + len + 1) + 1);
+    else if (workload_parse(path, &kind, name, NULL) < 0 || !kind)
+        return false;
+    snprintf(w->kind, sizeof(w->kind), "%s", kind->kind);
+    memcpy(w->name, name, sizeof(w->name));
+    return true;
+}
+
+static void logs(const struct ask_of *a, const char *path)
+{
+    struct workload_ref workload = {{0}, {0}, {0}};
+    struct engage_ask *ask;
+
+    if (!is_get(a) || !read_workload(&workload, path)) {
+        reply_error(a->reply, 404, "no-such-workload", "no such workload");
+        return;
+    }
+    ask = engage_ask_create(a->e, a->link, a->reply);
+    if (!ask)
+        return;
+    ask->workload = workload;
+    ask->rights = engage_any_right;
+    ask->granted = engage_logs;
+    engage_ask_start(ask);
+}
+
+static void collection(const struct ask_of *a)
+{
+    if (is_get(a))
+        list_own(a);
+    else if (!strcmp(a->open->method, "POST"))
+        engage_create(a->e, a->link, a->reply, a->open->body,
+                      a->open->body_len);
+    else
+        refuse_method(a);
+}
+
+static const char *behind(const char *path, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return strncmp(path, prefix, len) == 0 ? path + len : NULL;
+}
+
+bool engagements_request(struct engagements *e, struct link *link,
+                         struct tunnel_stream *s,
+                         const struct tunnel_open *open)
+{
+    struct ask_of a = {.e = e, .link = link, .open = open};
+    const char *all = !strcmp(open->path, ENGAGEMENTS) ? "" : NULL;
+    const char *id = behind(open->path, ENGAGEMENTS "/");
+    const char *list = behind(open->path, WORKLOADS);
+    const char *log = behind(open->path, LOGS);
+
+    if (e->closing || (!all && !id && !list && !log))
+        return false;
+    a.reply = reply_create(s);
+    if (!a.reply)
+        return false;
+    if (all)
+        collection(&a);
+    else if (id)
+        one(&a, id);
+    else if (list)
+        workloads(&a, list);
+    else
+        logs(&a, log);
+    return true;
+}

@@ -1,0 +1,63 @@
+/*
+ * workload_ports.h - which ports of which container are meant, and how they can
+ * be taken over
+ *
+ * A *route* is a port of a Service of the namespace whose selector matches the
+ * pod template's labels, followed to the container's port. What a user names is
+ * looked for among the routes (the Service port's name or number), then among
+ * the declared ports of the containers; a number that nobody declares is a port
+ * of its own.
+ *
+ * named     every route to that port goes by its name: the agent, as the first
+ *           container with a port of that name, is taken instead (KUBERNETES 4)
+ * redirect  somebody comes by number, or straight to the pod: netfilter
+ * direct    the container is replaced, the agent listens in its place
+ */
+#ifndef TP_MANAGER_WORKLOAD_PORTS_H
+#define TP_MANAGER_WORKLOAD_PORTS_H
+
+#include "manager/engage_spec.h"
+
+enum port_mode { PORT_NAMED, PORT_REDIRECT, PORT_DIRECT };
+
+const char *port_mode_name(enum port_mode mode);
+/* 0 or -EINVAL. */
+int port_mode_parse(const char *text, enum port_mode *mode);
+
+struct resolved_port {
+    uint16_t port; /* of the container */
+    bool udp;
+    enum port_mode mode;
+    uint16_t service_port;             /* 0: no Service leads there */
+    char name[PORT_NAME_MAX + 1];      /* the container's, or the Service's */
+    char requested[PORT_NAME_MAX + 1]; /* as the client said it, or "" */
+};
+
+struct resolved {
+    char container[64];
+    struct resolved_port ports[ENGAGEMENT_PORTS_MAX];
+    size_t count;
+};
+
+struct ports_question {
+    const struct engage_spec *spec;
+    struct json_object *pod_template;
+    struct json_object *services; /* a ServiceList */
+    struct json_object *policies; /* a NetworkPolicyList, or NULL */
+};
+
+/* 0, or -EINVAL with err saying what to add. */
+int ports_resolve(const struct ports_question *q, struct resolved *out,
+                  struct tp_error *err);
+
+/* A NetworkPolicy that selects these labels and lets traffic in by port: it
+ * would drop what comes to the agent's port instead (KUBERNETES 22). Its name,
+ * or NULL. Borrowed. */
+const char *policy_by_port(struct json_object *policies,
+                           struct json_object *labels);
+/* One that limits where the pods may connect to, so perhaps not to the manager.
+ */
+const char *policy_of_egress(struct json_object *policies,
+                             struct json_object *labels);
+
+#endif
