@@ -47,7 +47,8 @@ libtp_manager_a_SOURCES = \
 	src/manager/server_conn.c src/manager/server_internal.h \
 	src/manager/snapshot.c src/manager/snapshot.h \
 	src/manager/subnets.c src/manager/subnets.h \
-	src/manager/webhook.c src/manager/webhook.h
+	src/manager/webhook.c src/manager/webhook.h \
+	src/manager/webhook_listener.c
 MANAGER_LIBS = libtp-manager.a libtp-kube.a $(TUNNEL_LIBS) $(CURL_LIBS)
 
 bin_PROGRAMS += tp-manager
