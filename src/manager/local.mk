@@ -57,7 +57,11 @@ tp_manager_LDADD = $(MANAGER_LIBS)
 
 if HAVE_CHECK
 check_PROGRAMS += check_manager check_manager_gate check_manager_server
-check_PROGRAMS += check_inject
+check_PROGRAMS += check_inject check_webhook
+check_webhook_SOURCES = tests/unit/check_webhook.c \
+	tests/unit/pki.c tests/unit/pki.h
+check_webhook_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_webhook_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_inject_SOURCES = tests/unit/check_inject.c \
 	tests/unit/json_patch.c tests/unit/json_patch.h
 check_inject_CFLAGS = $(CHECK_CFLAGS_ALL)
