@@ -1,10 +1,11 @@
 /*
- * farewell.c - taking the APIService along when the namespace goes
+ * farewell.c - taking along what the namespace does not hold when it goes
  *
  * An APIService without a server keeps every namespace of the cluster from
- * being deleted, the manager's own included (KUBERNETES 13). `kubectl delete
- * namespace` does not remove it, as it belongs to no namespace; so the manager
- * does.
+ * being deleted, the manager's own included (KUBERNETES 13); a webhook without
+ * one is asked in vain for each pod that wants an agent. `kubectl delete
+ * namespace` does not remove them, as they belong to no namespace; so the
+ * manager does.
  *
  * When: the namespace controller waits 5 s between Terminating and its first
  * deletion (namespaceDeletionGracePeriod); afterwards the service account may
@@ -23,12 +24,25 @@
 
 #define POLL_MS 4000
 
+enum { APISERVICE, WEBHOOK, OBJECTS };
+
+static const char *const kinds[OBJECTS] = {
+    [APISERVICE] = "APIService",
+    [WEBHOOK] = "MutatingWebhookConfiguration",
+};
+
 struct question {
     struct manager *m;
-    char ns_path[128], apiservice_path[256];
-    bool terminating, gone;
-    int status; /* of the deletion */
+    char ns_path[128];
+    char paths[OBJECTS][256]; /* "": nothing to delete */
+    int status[OBJECTS];      /* of the deletion */
+    bool terminating;
 };
+
+static bool is_gone(int status)
+{
+    return (status >= 200 && status < 300) || status == 404;
+}
 
 /* In a worker thread. */
 static void ask(void *arg, struct kube_client *client)
@@ -41,11 +55,32 @@ static void ask(void *arg, struct kube_client *client)
         status == 200 &&
         !strcmp(json_get_str(ns, "status.phase", ""), "Terminating");
     json_object_put(ns);
-    if (!q->terminating)
-        return;
-    q->status = kube_request(client, "DELETE", q->apiservice_path, NULL, NULL,
-                             NULL, NULL);
-    q->gone = (q->status >= 200 && q->status < 300) || q->status == 404;
+    for (int i = 0; q->terminating && i < OBJECTS; i++) {
+        if (*q->paths[i])
+            q->status[i] = kube_request(client, "DELETE", q->paths[i], NULL,
+                                        NULL, NULL, NULL);
+    }
+}
+
+/* True if nothing is left to delete. */
+static bool report(const struct manager *m, const struct question *q)
+{
+    bool all = true;
+
+    for (int i = 0; i < OBJECTS; i++) {
+        if (!*q->paths[i])
+            continue;
+        if (is_gone(q->status[i])) {
+            log_info("namespace %s is going away: %s deleted", m->options->ns,
+                     kinds[i]);
+            continue;
+        }
+        log_error("namespace %s is going away, but its %s cannot be deleted: "
+                  "status %d",
+                  m->options->ns, kinds[i], q->status[i]);
+        all = false;
+    }
+    return all;
 }
 
 static void answered_cb(void *arg, const struct tp_error *err)
@@ -54,34 +89,41 @@ static void answered_cb(void *arg, const struct tp_error *err)
     struct manager *m = q->m;
 
     m->asking_namespace = false;
-    if (!err && q->terminating) {
-        if (q->gone)
-            log_info("namespace %s is going away: APIService %s deleted",
-                     m->options->ns, m->options->apiservice);
-        else
-            log_error("namespace %s is going away, but APIService %s cannot be "
-                      "deleted: status %d",
-                      m->options->ns, m->options->apiservice, q->status);
-    }
-    m->apiservice_gone = m->apiservice_gone || q->gone;
+    if (!err && q->terminating && report(m, q))
+        m->farewell_said = true;
     free(q);
+}
+
+static struct question *new_question(struct manager *m)
+{
+    const struct options *o = m->options;
+    struct question *q = calloc(1, sizeof(*q));
+
+    if (!q)
+        return NULL;
+    q->m = m;
+    snprintf(q->ns_path, sizeof(q->ns_path), "/api/v1/namespaces/%.63s", o->ns);
+    if (o->apiservice)
+        snprintf(q->paths[APISERVICE], sizeof(q->paths[APISERVICE]),
+                 "/apis/apiregistration.k8s.io/v1/apiservices/%.150s",
+                 o->apiservice);
+    if (o->webhook)
+        snprintf(q->paths[WEBHOOK], sizeof(q->paths[WEBHOOK]),
+                 "/apis/admissionregistration.k8s.io/v1/"
+                 "mutatingwebhookconfigurations/%.150s",
+                 o->webhook);
+    return q;
 }
 
 static void ask_now(struct manager *m)
 {
     struct question *q;
 
-    if (m->asking_namespace || m->apiservice_gone)
+    if (m->asking_namespace || m->farewell_said)
         return;
-    q = calloc(1, sizeof(*q));
+    q = new_question(m);
     if (!q)
         return;
-    q->m = m;
-    snprintf(q->ns_path, sizeof(q->ns_path), "/api/v1/namespaces/%.63s",
-             m->options->ns);
-    snprintf(q->apiservice_path, sizeof(q->apiservice_path),
-             "/apis/apiregistration.k8s.io/v1/apiservices/%.150s",
-             m->options->apiservice);
     if (api_run(m->api, ask, answered_cb, q) < 0)
         free(q);
     else
@@ -95,6 +137,6 @@ static void timer_cb(uv_timer_t *timer)
 
 void farewell_start(struct manager *m)
 {
-    if (m->options->apiservice)
+    if (m->options->apiservice || m->options->webhook)
         uv_timer_start(&m->namespace_timer, timer_cb, 0, POLL_MS);
 }

@@ -62,7 +62,8 @@ libtp_manager_a_SOURCES = \
 	src/manager/server_conn.c src/manager/server_internal.h \
 	src/manager/snapshot.c src/manager/snapshot.h \
 	src/manager/subnets.c src/manager/subnets.h \
-	src/manager/webhook.c src/manager/webhook.h
+	src/manager/webhook.c src/manager/webhook.h \
+	src/manager/webhook_listener.c
 include src/manager/engage.mk
 MANAGER_LIBS = libtp-manager.a libtp-kube.a $(TUNNEL_LIBS) $(CURL_LIBS)
 
@@ -74,7 +75,11 @@ if HAVE_CHECK
 check_PROGRAMS += check_manager check_manager_gate check_manager_agent_pod \
 	check_manager_agents
 check_PROGRAMS += check_manager_server
-check_PROGRAMS += check_inject
+check_PROGRAMS += check_inject check_webhook
+check_webhook_SOURCES = tests/unit/check_webhook.c \
+	tests/unit/pki.c tests/unit/pki.h
+check_webhook_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_webhook_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_inject_SOURCES = tests/unit/check_inject.c \
 	tests/unit/json_patch.c tests/unit/json_patch.h
 check_inject_CFLAGS = $(CHECK_CFLAGS_ALL)

@@ -31,6 +31,7 @@ static void stop(struct manager *m)
     m->stopped = true;
     server_close(m->server);
     server_close(m->agents_server);
+    server_close(m->webhook_server);
     server_close(m->health);
     if (m->links)
         links_close(m->links);
@@ -164,7 +165,11 @@ static int start(struct manager *m, struct tp_error *err)
                               gate_request_cb, &m->gate, err);
     if (!m->server)
         return err->code;
-    rc = health_start(m, err);
+    /* Here the listener for agents is made (options->listen_agents): part
+     * manager-links. */
+    rc = webhook_start(m, err);
+    if (rc == 0)
+        rc = health_start(m, err);
     if (rc < 0)
         return rc;
     refresh_start(m);

@@ -6,10 +6,12 @@
 
 #include <stdbool.h>
 
+#include "manager/bucket.h"
 #include "manager/credentials.h"
 #include "manager/frontproxy.h"
 #include "manager/gate.h"
 #include "manager/info.h"
+#include "manager/inject.h"
 #include "manager/links.h"
 #include "manager/manager.h"
 #include "manager/metrics.h"
@@ -45,12 +47,18 @@ struct manager {
     char *info_text; /* to see a change */
     struct json_object *client_config;
     bool nodes_known, self_known;
-    struct tp_error warned[6]; /* one for each enum refresh_part */
+    struct tp_error warned[7]; /* one for each enum refresh_part */
+
+    /* webhook_listener.c */
+    struct inject_settings inject; /* image NULL: not known yet */
+    struct server *webhook_server; /* NULL: off */
+    struct tls_ctx *webhook_tls;
+    struct bucket webhook_noise; /* lines about what pods ask */
 
     uv_timer_t refresh_timer;
     uv_timer_t namespace_timer; /* farewell.c */
     uv_timer_t drain_timer;
-    bool refreshing, asking_namespace, apiservice_gone;
+    bool refreshing, asking_namespace, farewell_said;
     bool draining, agents_drained, stopped;
     uint64_t drain_started;
 };
@@ -61,6 +69,13 @@ void refresh_start(struct manager *m);
  * but not the first time. */
 int refresh_files(struct manager *m, struct tp_error *err);
 void refresh_release(struct manager *m);
+
+/* webhook_listener.c: the webhook's port, and the settings of agents. */
+int webhook_start(struct manager *m, struct tp_error *err);
+/* Puts in force what has changed; err says what cannot be read. */
+void webhook_refresh(struct manager *m, bool cert_changed,
+                     struct tp_error *err);
+void webhook_release(struct manager *m);
 
 /* farewell.c: watches over the own namespace. */
 void farewell_start(struct manager *m);

@@ -17,12 +17,13 @@
 #include "manager/subnets.h"
 
 struct options {
-    union sockaddr_any listen, listen_agents, metrics;
+    union sockaddr_any listen, metrics;
+    union sockaddr_any listen_agents, listen_webhook; /* family 0: off */
     char *ns;
     char *service;
-    char *apiservice;
+    char *apiservice, *webhook;
     char *ca_cert, *ca_key, *tls_cert, *tls_key;
-    char *client_config;
+    char *client_config, *agent_config;
     struct subnets service_subnets, pod_subnets, also_subnets;
     struct subnets dial_allow, dial_allow_node;
     char *cluster_domain;

@@ -33,6 +33,7 @@ enum refresh_part {
     PART_SELF,
     PART_CERTIFICATE,
     PART_FILES,
+    PART_AGENTS,
 };
 
 struct refresh {
@@ -145,6 +146,8 @@ static void take_cluster(struct manager *m, struct snapshot *s)
         take_subnets(&known->self, &s->self);
         m->self_known = true;
     }
+    if (s->service_ip[0])
+        memcpy(known->service_ip, s->service_ip, sizeof(known->service_ip));
     if (s->cluster_uid[0])
         memcpy(known->cluster_uid, s->cluster_uid, sizeof(known->cluster_uid));
 }
@@ -306,6 +309,7 @@ static bool reread_files(struct manager *m)
 static void apply(struct manager *m, struct snapshot *s)
 {
     bool rules_changed = false, cert_changed = reread_files(m);
+    struct tp_error err = {0};
 
     take_cluster(m, s);
     take_frontproxy(m, s, &rules_changed);
@@ -315,6 +319,8 @@ static void apply(struct manager *m, struct snapshot *s)
         use_tls(m, rules_changed);
     if (cert_changed || !m->agents_tls)
         use_agents_tls(m);
+    webhook_refresh(m, cert_changed, &err);
+    warn(m, PART_AGENTS, &err);
 }
 
 static void timer_cb(uv_timer_t *timer);
@@ -378,6 +384,7 @@ void refresh_release(struct manager *m)
     credentials_release(&m->credentials);
     tls_ctx_destroy(m->tls);
     tls_ctx_destroy(m->agents_tls);
+    webhook_release(m);
     policy_release(&m->policy);
     info_release(&m->info);
     free(m->info_text);

@@ -87,8 +87,11 @@ static void read_self(struct snapshot *s, struct kube_client *client,
 
     snprintf(path, sizeof(path), "/api/v1/namespaces/%.63s/services/%.63s",
              o->ns, o->service);
-    if (kube_get(client, path, &service, &s->self_error) == 0)
+    if (kube_get(client, path, &service, &s->self_error) == 0) {
         cluster_add_service(&s->self, service);
+        snprintf(s->service_ip, sizeof(s->service_ip), "%.60s",
+                 json_get_str(service, "spec.clusterIP", ""));
+    }
     snprintf(path, sizeof(path),
              "/apis/discovery.k8s.io/v1/namespaces/%.63s/endpointslices"
              "?labelSelector=kubernetes.io%%2Fservice-name%%3D%.63s",
