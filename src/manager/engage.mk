@@ -25,6 +25,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/engage_store.c \
 	src/manager/engagement_json.c src/manager/engagement_json.h \
 	src/manager/engagements.h \
+	src/manager/janitor_clean.c src/manager/janitor_clean.h \
 	src/manager/lease.c src/manager/lease.h \
 	src/manager/rollout.c src/manager/rollout.h \
 	src/manager/workload.c src/manager/workload.h \

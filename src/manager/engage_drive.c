@@ -133,7 +133,7 @@ static void fail(struct engagements *e, struct eng *eng, struct drive_step *s)
 {
     struct rollout_state state = {0};
 
-    snprintf(state.message, sizeof(state.message), "%s",
+    snprintf(state.message, sizeof(state.message), "%.290s",
              s->job.status == -ENOENT ? "the workload is gone"
                                       : s->job.err.text);
     write_status(e, eng, &state, 0, "");

@@ -69,6 +69,16 @@ fuzz_admission_SOURCES = tests/fuzz/fuzz_admission.c
 fuzz_admission_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_admission_LDADD = $(MANAGER_LIBS)
 
+FUZZ_TARGETS += fuzz_engage
+fuzz_engage_SOURCES = tests/fuzz/fuzz_engage.c
+fuzz_engage_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_engage_LDADD = $(MANAGER_LIBS)
+
+FUZZ_TARGETS += fuzz_watch
+fuzz_watch_SOURCES = tests/fuzz/fuzz_watch.c
+fuzz_watch_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_watch_LDADD = $(KUBE_LIBS)
+
 FUZZ_TARGETS += fuzz_kubeconfig
 fuzz_kubeconfig_SOURCES = tests/fuzz/fuzz_kubeconfig.c
 fuzz_kubeconfig_LDFLAGS = $(FUZZ_FLAGS)
