@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libtp-base.a
 libtp_base_a_SOURCES = \
+	src/base/bucket.c src/base/bucket.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/cleanup.h \
 	src/base/encoding.c src/base/encoding.h \

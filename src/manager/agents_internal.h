@@ -14,7 +14,7 @@
 
 #include "manager/agent_pod.h"
 #include "manager/agents.h"
-#include "manager/bucket.h"
+#include "base/bucket.h"
 #include "manager/events.h"
 #include "net/stream.h"
 

@@ -9,8 +9,8 @@
 #ifndef TP_MANAGER_GATE_H
 #define TP_MANAGER_GATE_H
 
+#include "base/bucket.h"
 #include "base/error.h"
-#include "manager/bucket.h"
 #include "manager/server.h"
 
 struct api;

@@ -7,8 +7,8 @@
 
 #include <sys/queue.h>
 
+#include "base/bucket.h"
 #include "base/sockaddr.h"
-#include "manager/bucket.h"
 #include "manager/events.h"
 #include "manager/identity.h"
 #include "manager/links.h"

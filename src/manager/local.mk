@@ -12,7 +12,6 @@ libtp_manager_a_SOURCES = \
 	src/manager/api.c src/manager/api.h \
 	src/manager/audit.c src/manager/audit.h \
 	src/manager/authorize.c src/manager/authorize.h \
-	src/manager/bucket.h \
 	src/manager/certificate.c src/manager/certificate.h \
 	src/manager/cluster.c src/manager/cluster.h \
 	src/manager/credentials.c src/manager/credentials.h \

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "manager/bucket.h"
+#include "base/bucket.h"
 #include "manager/credentials.h"
 #include "manager/frontproxy.h"
 #include "manager/gate.h"

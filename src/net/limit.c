@@ -10,14 +10,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/bucket.h"
 #include "net/stream_internal.h"
 
 #define BURST_MIN 65536
 #define WAKE_MS   5
 
 struct direction {
-    double tokens;
-    uint64_t at; /* uv_now() of the last fill */
+    struct bucket bytes;
     unsigned event;
     bool dry;
 };
@@ -26,7 +26,6 @@ struct limit {
     struct stream base;
     struct stream *below;
     uv_timer_t timer;
-    double rate, burst; /* bytes a second, bytes */
     struct direction in, out;
     unsigned wanted;
     unsigned closing; /* parts that are not closed yet */
@@ -34,13 +33,7 @@ struct limit {
 
 static void fill(struct limit *l, struct direction *d)
 {
-    uint64_t now = uv_now(l->base.loop);
-
-    d->tokens += l->rate * (double)(now - d->at) / 1000;
-    if (d->tokens > l->burst)
-        d->tokens = l->burst;
-    d->at = now;
-    d->dry = d->tokens <= 0;
+    d->dry = bucket_fill(&d->bytes, uv_now(l->base.loop)) <= 0;
 }
 
 static unsigned dry_events(const struct limit *l)
@@ -97,7 +90,7 @@ static ssize_t limit_read(struct stream *s, void *data, size_t len)
         return -EAGAIN;
     n = stream_read(l->below, data, len);
     if (n > 0)
-        l->in.tokens -= (double)n;
+        bucket_spend(&l->in.bytes, (double)n);
     return n;
 }
 
@@ -110,7 +103,7 @@ static ssize_t limit_write(struct stream *s, const void *data, size_t len)
         return -EAGAIN;
     n = stream_write(l->below, data, len);
     if (n > 0)
-        l->out.tokens -= (double)n;
+        bucket_spend(&l->out.bytes, (double)n);
     return n;
 }
 
@@ -166,6 +159,15 @@ static const struct stream_ops limit_ops = {
     .fd = limit_fd,
 };
 
+static void fill_first(struct limit *l, double rate)
+{
+    double burst = rate / 10 > BURST_MIN ? rate / 10 : BURST_MIN;
+    uint64_t now = uv_now(l->base.loop);
+
+    bucket_init(&l->in.bytes, rate, burst, now);
+    bucket_init(&l->out.bytes, rate, burst, now);
+}
+
 struct stream *limit_create(struct stream *below, uint64_t rate)
 {
     struct limit *l = calloc(1, sizeof(*l));
@@ -176,12 +178,9 @@ struct stream *limit_create(struct stream *below, uint64_t rate)
     }
     stream_init(&l->base, &limit_ops, below->loop);
     l->below = below;
-    l->rate = (double)rate;
-    l->burst = l->rate / 10 > BURST_MIN ? l->rate / 10 : BURST_MIN;
     l->in.event = STREAM_READABLE;
     l->out.event = STREAM_WRITABLE;
-    l->in.tokens = l->out.tokens = l->burst;
-    l->in.at = l->out.at = uv_now(below->loop);
+    fill_first(l, (double)rate);
     uv_timer_init(below->loop, &l->timer);
     l->timer.data = l;
     stream_set_callback(below, below_cb, l);

@@ -16,8 +16,8 @@
 
 /* Resets a peer may send: 40 000 at once, 10 000 a second for good. A killed
  * load generator is far below, CVE-2023-44487 above. */
-#define RESET_BURST 40000U
-#define RESET_RATE  10000U
+#define RESET_BURST 40000
+#define RESET_RATE  10000
 
 static void handle_closed_cb(uv_handle_t *handle)
 {
@@ -141,21 +141,7 @@ static void ping_cb(uv_timer_t *timer)
 
 bool tunnel_count_reset(struct tunnel *t)
 {
-    uint64_t now = uv_hrtime(), fresh = 0;
-
-    if (now > t->reset_ns)
-        fresh = (now - t->reset_ns) / (1000000000U / RESET_RATE);
-
-    if (fresh > 0) {
-        t->reset_tokens += fresh;
-        if (t->reset_tokens > RESET_BURST)
-            t->reset_tokens = RESET_BURST;
-        t->reset_ns = now;
-    }
-    if (t->reset_tokens == 0)
-        return false;
-    t->reset_tokens--;
-    return true;
+    return bucket_take(&t->resets, uv_now(t->loop));
 }
 
 static void set_config(struct tunnel *t, const struct tunnel_config *config)
@@ -193,8 +179,7 @@ struct tunnel *tunnel_create(uv_loop_t *loop, struct stream *s,
     t->ops = ops;
     t->arg = arg;
     t->stats.rtt_us = t->rtt_min_us = -1;
-    t->reset_tokens = RESET_BURST;
-    t->reset_ns = uv_hrtime();
+    bucket_init(&t->resets, RESET_RATE, RESET_BURST, uv_now(loop));
     LIST_INIT(&t->streams);
     TAILQ_INIT(&t->ready);
     set_config(t, config);

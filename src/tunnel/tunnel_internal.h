@@ -25,6 +25,7 @@
 #include <nghttp2/nghttp2.h>
 #include <uv.h>
 
+#include "base/bucket.h"
 #include "base/buf.h"
 #include "tunnel/chunkq.h"
 #include "tunnel/tunnel.h"
@@ -140,7 +141,7 @@ struct tunnel {
     uv_timer_t timer;
     unsigned pings; /* unanswered */
     int64_t rtt_min_us;
-    uint64_t reset_tokens, reset_ns;
+    struct bucket resets;
     int depth;
     int handles; /* that must be closed before the memory may go */
     bool draining, peer_draining;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bucket.h"
 #include "base/buf.h"
 #include "base/encoding.h"
 #include "base/error.h"
@@ -36,6 +37,24 @@ START_TEST(buf_never_exceeds_its_maximum)
     ck_assert_uint_eq(buf_used(&b), 10);
     ck_assert_mem_eq(buf_head(&b), "456789abcd", 10);
     buf_release(&b);
+}
+END_TEST
+
+START_TEST(bucket_bounds_rate_burst_and_debt)
+{
+    struct bucket b;
+
+    bucket_init(&b, 10, 2, 1000);
+    ck_assert(bucket_take(&b, 1000) && bucket_take(&b, 1000));
+    ck_assert(!bucket_take(&b, 1099)); /* the next one is due at 1100 */
+    ck_assert(bucket_take(&b, 1100));
+    ck_assert(!bucket_take(&b, 900)); /* a clock that went back gives none */
+    ck_assert(bucket_fill(&b, 100000) == 2); /* never more than the burst */
+    bucket_spend(&b, 7);
+    ck_assert(bucket_fill(&b, 100400) == -1);
+    ck_assert(bucket_fill(&b, 100500) == 0);
+    ck_assert(!bucket_take(&b, 100500)); /* the debt is paid, no more */
+    ck_assert(bucket_take(&b, 100600));
 }
 END_TEST
 
@@ -187,6 +206,7 @@ int main(void)
 
     tcase_add_test(tc, error_wrap_puts_context_first);
     tcase_add_test(tc, buf_never_exceeds_its_maximum);
+    tcase_add_test(tc, bucket_bounds_rate_burst_and_debt);
     tcase_add_test(tc, json_path_reads_nested_members);
     tcase_add_test(tc, sockaddr_round_trip);
     tcase_add_test(tc, subnet_membership_and_mapped_addresses);

@@ -434,8 +434,8 @@ END_TEST
 START_TEST(endless_resets_end_the_link)
 {
     pair_init(&pair);
-    pair.server->reset_tokens = 10; /* as if it had gone on for long */
-    pair.server->reset_ns = uv_hrtime() + 60000000000U;
+    pair.server->resets.tokens = 10; /* as if it had gone on for long */
+    pair.server->resets.rate = 0;
     pair.refuse = 0;
     pair.open_cb = user_serve;
     pair.arg = far_users;
