@@ -1,6 +1,8 @@
 #include "manager/policy.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <string.h>
 
 /* RFC 6890 and, where noted, what clouds put their metadata on. */
 static const char *const reserved[] = {
@@ -34,23 +36,29 @@ static const char *const verdict_names[] = {
 static_assert(sizeof(verdict_names) / sizeof(*verdict_names) == POLICY_VERDICTS,
               "one name for each verdict");
 
+int policy_init(struct policy *p)
+{
+    memset(p, 0, sizeof(*p));
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(*reserved); i++) {
+        int rc = subnets_add_text(&p->reserved, reserved[i]);
+
+        assert(rc != -EINVAL); /* the table above is at fault */
+        if (rc < 0) {
+            policy_release(p);
+            return rc;
+        }
+    }
+    subnets_merge(&p->reserved);
+    return 0;
+}
+
 void policy_release(struct policy *p)
 {
+    subnets_release(&p->reserved);
     subnets_release(&p->allowed);
     subnets_release(&p->nodes);
     subnets_release(&p->node_exceptions);
     subnets_release(&p->self);
-}
-
-static bool is_reserved(const union sockaddr_any *addr)
-{
-    for (size_t i = 0; i < sizeof(reserved) / sizeof(*reserved); i++) {
-        struct subnet net;
-
-        if (subnet_parse(&net, reserved[i]) < 0 || subnet_contains(&net, addr))
-            return true;
-    }
-    return false;
 }
 
 enum policy_verdict policy_check(const struct policy *p,
@@ -61,7 +69,8 @@ enum policy_verdict policy_check(const struct policy *p,
     sockaddr_unmap(&a);
     if (a.sa.sa_family != AF_INET && a.sa.sa_family != AF_INET6)
         return POLICY_RESERVED;
-    if (sockaddr_port(&a) == 0 || is_reserved(&a))
+    if (sockaddr_port(&a) == 0 || p->reserved.count == 0 ||
+        subnets_contain(&p->reserved, &a))
         return POLICY_RESERVED;
     if (subnets_contain(&p->self, &a))
         return POLICY_SELF;

@@ -24,12 +24,16 @@ enum policy_verdict {
 #define POLICY_VERDICTS (POLICY_SELF + 1)
 
 struct policy {
+    struct subnets reserved; /* policy_init() fills it; empty: all is denied */
     struct subnets allowed;
     struct subnets nodes;
     struct subnets node_exceptions;
     struct subnets self;
 };
 
+/* Empty but for the reserved addresses. 0, or -ENOMEM with nothing to release.
+ */
+int policy_init(struct policy *p);
 void policy_release(struct policy *p);
 
 enum policy_verdict policy_check(const struct policy *p,

@@ -168,6 +168,8 @@ static int build_policy(const struct manager *m, struct policy *p)
 {
     const struct options *o = m->options;
 
+    if (policy_init(p) < 0)
+        return -ENOMEM;
     if (subnets_add_all(&p->allowed, service_subnets(m)) < 0 ||
         subnets_add_all(&p->allowed, pod_subnets(m)) < 0 ||
         subnets_add_all(&p->allowed, &o->also_subnets) < 0 ||
@@ -186,7 +188,7 @@ static int build_policy(const struct manager *m, struct policy *p)
 
 static void use_policy(struct manager *m)
 {
-    struct policy fresh = {0};
+    struct policy fresh;
 
     if (build_policy(m, &fresh) < 0) {
         log_error("policy: out of memory");

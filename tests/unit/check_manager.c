@@ -51,7 +51,7 @@ static void add(struct subnets *list, const char *text)
 /* Everything is allowed as far as CIDRs can. */
 static void open_policy(struct policy *p)
 {
-    memset(p, 0, sizeof(*p));
+    ck_assert_int_eq(policy_init(p), 0);
     add(&p->allowed, "0.0.0.0/0");
     add(&p->allowed, "::/0");
     add(&p->nodes, "172.18.0.2");
@@ -122,9 +122,10 @@ END_TEST
 
 START_TEST(policy_allows_the_clusters_subnets_only)
 {
-    struct policy p = {0};
+    struct policy p;
     union sockaddr_any addr;
 
+    ck_assert_int_eq(policy_init(&p), 0);
     add(&p.allowed, "10.42.0.0/16");
     add(&p.allowed, "10.43.0.0/16");
     add(&p.allowed, "fd43::/112");
@@ -137,6 +138,16 @@ START_TEST(policy_allows_the_clusters_subnets_only)
     ck_assert_int_eq(verdict(&p, "8.8.8.8"), POLICY_OUTSIDE);
     sockaddr_parse(&addr, "10.43.0.10", 0);
     ck_assert_int_eq(policy_check(&p, &addr), POLICY_RESERVED);
+    policy_release(&p);
+}
+END_TEST
+
+START_TEST(policy_without_its_reserved_addresses_denies_all)
+{
+    struct policy p = {0};
+
+    add(&p.allowed, "0.0.0.0/0");
+    ck_assert_int_eq(verdict(&p, "10.43.0.10"), POLICY_RESERVED);
     policy_release(&p);
 }
 END_TEST
@@ -722,6 +733,7 @@ int main(void)
     TCase *tc = tcase_create("manager");
 
     tcase_add_test(tc, policy_denies_reserved_addresses_whatever_is_allowed);
+    tcase_add_test(tc, policy_without_its_reserved_addresses_denies_all);
     tcase_add_test(tc, policy_denies_nodes_unless_listed_and_itself_always);
     tcase_add_test(tc, policy_allows_the_clusters_subnets_only);
     tcase_add_test(tc, subnets_merge_keeps_the_same_addresses);
