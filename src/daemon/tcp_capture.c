@@ -5,6 +5,7 @@
 
 #include "daemon/tcp_accept.h"
 #include "daemon/tcp_capture_internal.h"
+#include "net/socket.h"
 #include "tunnel/relay.h"
 
 #define SWEEP_MS 500
@@ -60,7 +61,7 @@ static void on_connection_cb(void *arg, int fd, const union sockaddr_any *src,
         return;
     }
     if (!is_captured(tc, dst)) {
-        tcp_reset(fd);
+        socket_abort(fd);
         return;
     }
     c = tcp_conn_find(tc, src, dst);
@@ -72,7 +73,7 @@ static void on_connection_cb(void *arg, int fd, const union sockaddr_any *src,
         tcp_conn_end(c);
     c = tcp_conn_create(tc, src, dst);
     if (!c) {
-        tcp_reset(fd);
+        socket_abort(fd);
         return;
     }
     c->fd = fd;

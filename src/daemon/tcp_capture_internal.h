@@ -73,9 +73,6 @@ struct tcp_capture {
  * loop over its lists holds `users` meanwhile. */
 void tcp_capture_free_if_done(struct tcp_capture *tc);
 
-/* Closes a local socket so that its peer sees a reset. */
-void tcp_reset(int fd);
-
 /* A connection in the table, CONN_DIALLING of nobody yet; NULL beyond
  * TCP_CAPTURE_PENDING_MAX or out of memory. */
 struct tcp_conn *tcp_conn_create(struct tcp_capture *tc,

@@ -2,23 +2,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "daemon/tcp_capture_internal.h"
+#include "net/socket.h"
 #include "tunnel/relay.h"
 
 #define GRACE_MS  5000  /* for a new link */
 #define DIAL_MS   30000 /* then the SYN is dropped; a retransmit dials anew */
 #define ACCEPT_MS 30000 /* for the local socket after the verdict */
 #define RETAIN_MS 3000  /* refusals by ICMP, which a busy socket may miss */
-
-void tcp_reset(int fd)
-{
-    const struct linger now = {.l_onoff = 1, .l_linger = 0};
-
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    close(fd);
-}
 
 static void conn_free(struct tcp_conn *c)
 {
@@ -51,7 +43,7 @@ void tcp_conn_end(struct tcp_conn *c)
     flow_table_remove(&c->tc->table, &c->node);
     c->tc->stats.pending--;
     if (c->fd >= 0)
-        tcp_reset(c->fd);
+        socket_abort(c->fd);
     c->fd = -1;
     c->state = CONN_DEAD;
     if (!c->stream)
@@ -264,7 +256,7 @@ static void relay_start(struct tcp_capture *tc, int fd,
 
     if (!r) {
         tunnel_stream_reset(stream, -ENOMEM);
-        tcp_reset(fd);
+        socket_abort(fd);
         return;
     }
     r->tc = tc;
@@ -293,7 +285,7 @@ void tcp_conn_join(struct tcp_conn *c, int fd)
     if (stream)
         relay_start(tc, fd, stream, &c->dst);
     else
-        tcp_reset(fd);
+        socket_abort(fd);
     tcp_conn_end(c);
     tc->users--;
     tcp_capture_free_if_done(tc);

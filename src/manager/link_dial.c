@@ -15,6 +15,7 @@
 #include "manager/metrics.h"
 #include "manager/policy.h"
 #include "net/dial.h"
+#include "net/socket.h"
 #include "tunnel/relay.h"
 #include "tunnel/udp.h"
 
@@ -139,7 +140,7 @@ static void connected_cb(void *arg, int status, int fd)
     }
     status = tunnel_stream_answer(s, 0);
     if (status < 0) {
-        close(fd);
+        socket_abort(fd);
         tunnel_stream_reset(s, status);
         return;
     }

@@ -83,10 +83,15 @@ check_inject_SOURCES = tests/unit/check_inject.c \
 	tests/unit/json_patch.c tests/unit/json_patch.h
 check_inject_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_inject_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_manager_link
 check_manager_SOURCES = tests/unit/check_manager.c \
 	tests/unit/pki.c tests/unit/pki.h
 check_manager_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_manager_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_manager_link_SOURCES = tests/unit/check_manager_link.c \
+	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
+check_manager_link_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_link_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_manager_gate_SOURCES = tests/unit/check_manager_gate.c \
 	tests/unit/pki.c tests/unit/pki.h
 check_manager_gate_CFLAGS = $(CHECK_CFLAGS_ALL)

@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/sockaddr.h"
 #include "net/dial.h"
+#include "net/socket.h"
 
 struct connect_op {
     uv_poll_t poll;
@@ -50,7 +50,7 @@ static void op_report(struct connect_op *op, int status)
     int fd = op_end(op);
 
     if (status < 0 && fd >= 0) {
-        close(fd);
+        socket_abort(fd);
         fd = -1;
     }
     op->cb(op->arg, status, fd);
@@ -153,11 +153,8 @@ struct connect_op *connect_start_fd(uv_loop_t *loop, int fd,
  * milliseconds. */
 void connect_cancel(struct connect_op *op)
 {
-    static const struct linger abort_it = {.l_onoff = 1, .l_linger = 0};
     int fd = op_end(op);
 
-    if (fd < 0)
-        return;
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_it, sizeof(abort_it));
-    close(fd);
+    if (fd >= 0)
+        socket_abort(fd);
 }

@@ -10,6 +10,7 @@ libtp_net_a_SOURCES = \
 	src/net/listen.c src/net/listen.h \
 	src/net/nftables.c src/net/nftables.h \
 	src/net/pktinfo.c src/net/pktinfo.h \
+	src/net/socket.c src/net/socket.h \
 	src/net/stream.c src/net/stream.h \
 	src/net/stream_fd.c \
 	src/net/stream_internal.h \

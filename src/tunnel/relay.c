@@ -12,6 +12,7 @@
  * UV_PRIORITIZED stays on, so that a reset by the socket's peer is seen even
  * while both directions are blocked.
  */
+#include "net/socket.h"
 #include "tunnel/relay.h"
 #include "tunnel/tunnel_internal.h"
 
@@ -182,14 +183,14 @@ static void poll_closed_cb(uv_handle_t *handle)
 
 static void closed_cb(void *arg, int status)
 {
-    static const struct linger rst = {.l_onoff = 1, .l_linger = 0};
     struct relay *r = arg;
 
     r->stream = NULL;
-    if (status != 0)
-        setsockopt(r->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
     uv_close((uv_handle_t *)&r->poll, poll_closed_cb);
-    close(r->fd);
+    if (status != 0)
+        socket_abort(r->fd);
+    else
+        close(r->fd);
     r->fd = -1;
     if (r->cb)
         r->cb(r->arg, r->bytes_in, r->bytes_out);
@@ -215,7 +216,7 @@ struct relay *relay_create(uv_loop_t *loop, int fd, struct tunnel_stream *s,
 
     if (!r || uv_poll_init(loop, &r->poll, fd) != 0) {
         free(r);
-        close(fd);
+        socket_abort(fd);
         tunnel_stream_set_user(s, NULL, NULL);
         tunnel_stream_reset(s, -ENOMEM);
         return NULL;

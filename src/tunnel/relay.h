@@ -16,7 +16,7 @@ struct relay;
 typedef void relay_end_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out);
 
 /* Owns the socket and the stream's user from here on. The stream must be
- * answered/opened already. NULL if out of memory (fd closed, stream reset). */
+ * answered/opened already. NULL if out of memory (both are reset). */
 struct relay *relay_create(uv_loop_t *loop, int fd, struct tunnel_stream *s,
                            relay_end_cb *cb, void *arg);
 

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tunnel/relay.h"
 #include "tunnel/tunnel_internal.h"
 #include "tunnel_pair.h"
 #include "suite.h"
@@ -99,6 +100,52 @@ START_TEST(reset_passes_both_ways)
     ck_assert_int_eq(errno, ECONNRESET);
     RUN_UNTIL(pair.relays == 0);
     close(talk.app);
+    pair_close(&pair);
+}
+END_TEST
+
+/* libuv takes a descriptor once: the relay cannot have it. */
+static uv_poll_t taken;
+
+static void taken_cb(uv_poll_t *poll, int status, int events)
+{
+    (void)poll;
+    (void)status;
+    (void)events;
+}
+
+static int serve_without_relay(struct pair *p, struct tunnel_stream *s,
+                               const struct tunnel_open *open)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_eq(connect(fd, &open->addr.sa, sizeof(open->addr.in4)), 0);
+    ck_assert_int_eq(tunnel_stream_answer(s, 0), 0);
+    ck_assert_int_eq(uv_poll_init(&p->loop, &taken, fd), 0);
+    ck_assert_int_eq(uv_poll_start(&taken, UV_DISCONNECT, taken_cb), 0);
+    ck_assert_ptr_null(relay_create(&p->loop, fd, s, NULL, NULL));
+    uv_close((uv_handle_t *)&taken, NULL);
+    return 0;
+}
+
+/* An orderly end would say that the conversation was a short but good one. */
+START_TEST(relay_that_cannot_start_resets_both)
+{
+    union sockaddr_any addr;
+    int listener = tcp_listen(&addr), status, app, far;
+    char c;
+
+    pair_init(&pair);
+    pair.open_cb = serve_without_relay;
+    app = pair_dial(&pair, &addr, &status);
+    RUN_UNTIL(status != 0);
+    ck_assert_int_eq(status, -ECONNRESET);
+    far = accept(listener, NULL, NULL);
+    ck_assert_int_eq(read(far, &c, 1), -1);
+    ck_assert_int_eq(errno, ECONNRESET);
+    close(app);
+    close(far);
+    close(listener);
     pair_close(&pair);
 }
 END_TEST
@@ -369,6 +416,7 @@ int main(void)
     tcase_set_timeout(tc, 180);
     tcase_add_test(tc, bytes_and_fin_pass_both_ways);
     tcase_add_loop_test(tc, reset_passes_both_ways, 0, 2);
+    tcase_add_test(tc, relay_that_cannot_start_resets_both);
     tcase_add_test(tc, both_sides_reset_at_once);
     tcase_add_test(tc, answer_before_a_reset_arrives);
     tcase_add_test(tc, hundred_mib_both_ways_while_others_come_and_go);
