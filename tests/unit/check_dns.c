@@ -314,7 +314,7 @@ static int serve_cluster(struct pair *p, struct tunnel_stream *s,
     }
     fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     ck_assert_int_eq(connect(fd, &there.addr.sa, sizeof(there.addr.in4)), 0);
-    return tunnel_udp_serve(&p->loop, s, fd, 10000, &server_flow_ops, p)
+    return tunnel_udp_serve(p->loop, s, fd, 10000, &server_flow_ops, p)
                ? 0
                : -ENOMEM;
 }
@@ -336,7 +336,7 @@ static void setup(void)
     fake_open(&cluster);
     fake_open(&upstream);
     cluster.tag = true;
-    dns = dns_create(&pair.loop, &upstream.addr, 1, 0, NULL);
+    dns = dns_create(pair.loop, &upstream.addr, 1, 0, NULL);
     ck_assert_ptr_nonnull(dns);
     configure(0);
     dns_set_tunnel(dns, pair.client);
