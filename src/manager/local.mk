@@ -47,6 +47,8 @@ libtp_manager_a_SOURCES = \
 	src/manager/review.c src/manager/review.h \
 	src/manager/selfcheck.c src/manager/selfcheck.h \
 	src/manager/server.c src/manager/server.h \
+	src/manager/server_answer.c \
+	src/manager/server_body.c src/manager/server_body.h \
 	src/manager/server_conn.c src/manager/server_internal.h \
 	src/manager/snapshot.c src/manager/snapshot.h \
 	src/manager/subnets.c src/manager/subnets.h
@@ -58,7 +60,7 @@ tp_manager_LDADD = $(MANAGER_LIBS)
 
 if HAVE_CHECK
 check_PROGRAMS += check_manager check_manager_gate check_manager_agent_pod \
-	check_manager_agents
+	check_manager_agents check_manager_server
 check_manager_SOURCES = tests/unit/check_manager.c \
 	tests/unit/pki.c tests/unit/pki.h
 check_manager_CFLAGS = $(CHECK_CFLAGS_ALL)
@@ -76,4 +78,7 @@ check_manager_agents_SOURCES = tests/unit/check_manager_agents.c \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
 check_manager_agents_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_manager_agents_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_manager_server_SOURCES = tests/unit/check_manager_server.c
+check_manager_server_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_server_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 endif

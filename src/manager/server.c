@@ -55,7 +55,7 @@ static bool has_room(const struct server *s, const union sockaddr_any *peer)
         if (!c->trusted && same_host(&c->peer, peer))
             untrusted++;
     }
-    return s->count < CONNECTIONS_MAX && untrusted < UNTRUSTED_MAX;
+    return s->count < s->limits.connections && untrusted < s->limits.untrusted;
 }
 
 static void accept_cb(void *arg, int fd, const union sockaddr_any *peer)
@@ -87,6 +87,8 @@ struct server *server_create(uv_loop_t *loop, const union sockaddr_any *listen,
     s->use_tls = tls;
     s->cb = cb;
     s->arg = arg;
+    s->limits.connections = CONNECTIONS_MAX;
+    s->limits.untrusted = UNTRUSTED_MAX;
     TAILQ_INIT(&s->conns);
     s->listener = listener_create(loop, listen, 128, accept_cb, s, err);
     if (!s->listener) {
@@ -96,6 +98,15 @@ struct server *server_create(uv_loop_t *loop, const union sockaddr_any *listen,
     uv_timer_init(loop, &s->sweep);
     s->sweep.data = s;
     return s;
+}
+
+void server_set_limits(struct server *s, const struct server_limits *limits)
+{
+    s->limits = *limits;
+    if (s->limits.connections == 0)
+        s->limits.connections = CONNECTIONS_MAX;
+    if (s->limits.untrusted == 0)
+        s->limits.untrusted = UNTRUSTED_MAX;
 }
 
 static void close_idle(struct server *s)

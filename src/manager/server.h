@@ -3,12 +3,14 @@
  *
  * For the aggregated API and for health and metrics: requests with short
  * answers, and upgrades, after which the connection's byte stream belongs to
- * someone else. Bodies of requests are read and dropped. A request is answered
- * exactly once, now or later, by server_respond() or server_upgrade(); it is
- * valid until then, even if its connection is gone.
+ * someone else. Bodies of requests are read and dropped, unless
+ * server_set_limits() says to keep them. A request is answered exactly once,
+ * now or later, by server_respond() or server_upgrade(); it is valid until
+ * then, even if its connection is gone.
  *
  * Limits: 256 connections, 32 of one address that are not trusted yet, 10 s for
- * the handshake and for a head, 120 s idle.
+ * the handshake, for a head and for a body, 120 s idle. A connection that was
+ * upgraded is not counted any more.
  */
 #ifndef TP_MANAGER_SERVER_H
 #define TP_MANAGER_SERVER_H
@@ -32,6 +34,18 @@ struct server *server_create(uv_loop_t *loop, const union sockaddr_any *listen,
                              bool tls, server_request_cb *cb, void *arg,
                              struct tp_error *err);
 
+/* A zero stands for what is said above. */
+struct server_limits {
+    size_t connections;
+    size_t untrusted; /* of one address */
+    /* Of a request; 413 above. Of all requests together four times that are
+     * kept, 503 above. 0: bodies, up to 1 MiB, are dropped. */
+    size_t body_max;
+};
+
+/* Before the loop runs. */
+void server_set_limits(struct server *s, const struct server_limits *limits);
+
 /* The context for connections from now on (borrowed; NULL: none is accepted).
  * With drop_idle connections that are between requests are closed, because
  * they were let in by rules that hold no more. */
@@ -44,6 +58,9 @@ void server_get_addr(const struct server *s, union sockaddr_any *addr);
 void server_close(struct server *s);
 
 const struct http1_head *server_request_head(const struct server_request *req);
+/* The whole body, NUL-terminated, borrowed until the request is answered; ""
+ * if there is none or bodies are dropped. */
+const char *server_request_body(const struct server_request *req, size_t *len);
 /* The verified client certificate's common name; 0 or -ENOENT. */
 int server_request_peer_name(const struct server_request *req, char *name,
                              size_t size);

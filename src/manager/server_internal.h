@@ -1,5 +1,5 @@
 /*
- * server_internal.h - what server.c and server_conn.c share
+ * server_internal.h - what server.c, server_conn.c, server_answer.c share
  *
  * A connection:
  *
@@ -8,7 +8,7 @@
  *
  * HANDSHAKE  TLS only
  * HEAD       reading a head; without any byte of it the connection is idle
- * BODY       dropping the request's body
+ * BODY       reading the request's body
  * BUSY       the request is with its handler; nothing is read or written, so
  *            that the handler's pointer stays good
  * WRITE      writing the answer
@@ -20,6 +20,10 @@
 
 #include "base/buf.h"
 #include "manager/server.h"
+#include "manager/server_body.h"
+
+#define SERVER_HEAD_MS    10000
+#define SERVER_ANSWER_MAX (4 * 1024 * 1024)
 
 enum server_conn_state { HANDSHAKE, HEAD, BODY, BUSY, WRITE, CLOSING };
 
@@ -35,7 +39,8 @@ struct server_request {
     bool close_after; /* the answer that is being written */
     struct buf in, out;
     struct http1_head *head; /* of the request that is being answered */
-    size_t body_left;
+    struct server_body body;
+    size_t body_counted; /* of server->body_bytes */
     server_upgrade_cb *upgrade_cb;
     void *upgrade_arg;
 };
@@ -50,6 +55,8 @@ struct server {
     void *arg;
     TAILQ_HEAD(, server_request) conns;
     size_t count;
+    struct server_limits limits;
+    size_t body_bytes; /* that are kept, of all connections */
 };
 
 /* Frees s if it is closed and has no connections. */
@@ -65,5 +72,21 @@ bool server_conn_start(struct server_request *c, int fd);
 
 /* Not while BUSY. It is freed later. */
 void server_conn_close(struct server_request *c);
+/* Its stream is somebody else's, or was closed. */
+void server_conn_free(struct server_request *c);
+
+/* timeout_ms 0: none. */
+void server_conn_set_state(struct server_request *c,
+                           enum server_conn_state state, unsigned timeout_ms,
+                           unsigned events);
+
+/* The next head, if it has come already. */
+void server_conn_read_head(struct server_request *c);
+
+/* Head and body of the request that was answered or refused. */
+void server_conn_release_request(struct server_request *c);
+
+/* WRITE: what the stream takes; then the next request, or the end. */
+void server_conn_write(struct server_request *c);
 
 #endif

@@ -14,6 +14,7 @@
 #include "manager/policy.h"
 #include "manager/replicas.h"
 #include "manager/review.h"
+#include "manager/server_body.h"
 #include "net/http1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -182,6 +183,45 @@ static void path(const char *text)
         abort();
 }
 
+/* Feeds pieces until the body ends; what was taken, or an error. */
+static ssize_t feed(struct server_body *b, const struct http1_head *head,
+                    const uint8_t *data, size_t len, size_t piece)
+{
+    size_t at = 0;
+    ssize_t n = server_body_init(b, head, 1000, true);
+
+    while (n >= 0 && at < len && b->state != BODY_DONE) {
+        if (piece > len - at)
+            piece = len - at;
+        n = server_body_feed(b, data + at, piece);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    if (buf_used(&b->data) > 1001 || b->total > 1000)
+        abort();
+    return n < 0 ? n : (ssize_t)at;
+}
+
+/* A request with its body: it does not depend on how it comes in. */
+static void request_body(const uint8_t *data, size_t len)
+{
+    struct server_body whole, bytes;
+    struct http1_head head;
+    int n = http1_parse(&head, HTTP1_REQUEST, data, len);
+
+    if (n <= 0)
+        return;
+    data += n;
+    len -= (size_t)n;
+    if (feed(&whole, &head, data, len, len) !=
+            feed(&bytes, &head, data, len, 1) ||
+        whole.state != bytes.state ||
+        buf_used(&whole.data) != buf_used(&bytes.data))
+        abort();
+    server_body_release(&whole);
+    server_body_release(&bytes);
+    http1_release(&head);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text;
@@ -213,6 +253,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'p':
         path(text);
+        break;
+    case 'b':
+        request_body(data + 1, size - 1);
         break;
     }
     free(text);
