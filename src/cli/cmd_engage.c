@@ -162,7 +162,7 @@ static void disengage(struct run *r)
     struct tp_error err = {0};
 
     engage_ignore_signals(&r->g);
-    if (engage_ask(&r->g, request, ASK_MS, &answer, &err) < 0)
+    if (engage_ask(&r->g, request, ASK_MS, &answer, &err) < 0 && r->local)
         cli_warn(r->g.cli, "%s is not ended: %s", r->name, err.text);
 }
 

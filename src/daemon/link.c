@@ -136,7 +136,7 @@ static char *make_hello(const struct link *l)
 
     if (asprintf(&text,
                  "{\"protocol\": [%d], \"version\": \"%s\", \"features\": "
-                 "[\"udp\", \"events\"], \"client\": \"tp-daemon\", \"name\": "
+                 "[\"udp\", \"events\", \"engagements\"], \"client\": \"tp-daemon\", \"name\": "
                  "\"%s\"}",
                  PROTOCOL, VERSION, l->name) < 0)
         return NULL;

@@ -57,6 +57,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/review.c src/manager/review.h \
 	src/manager/selfcheck.c src/manager/selfcheck.h \
 	src/manager/server.c src/manager/server.h \
+	src/manager/server_answer.c \
 	src/manager/server_body.c src/manager/server_body.h \
 	src/manager/server_conn.c src/manager/server_internal.h \
 	src/manager/snapshot.c src/manager/snapshot.h \

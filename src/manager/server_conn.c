@@ -1,7 +1,6 @@
-/* server_conn.c - one connection: reading requests, writing answers */
+/* server_conn.c - one connection: its life, and reading requests */
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,15 +9,9 @@
 #include "net/tls.h"
 
 #define HANDSHAKE_MS     10000
-#define HEAD_MS          10000
-#define WRITE_MS         30000
-#define IDLE_MS          120000
 #define DROPPED_BODY_MAX (1024 * 1024)
 #define BODIES_TOGETHER  4 /* of the largest, of all connections */
-#define ANSWER_MAX       (4 * 1024 * 1024)
 #define READ_SIZE        16384
-
-static void read_head(struct server_request *c);
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -32,34 +25,29 @@ struct server_request *server_conn_create(struct server *s,
     c->server = s;
     c->peer = *peer;
     buf_init(&c->in, HTTP1_MAX_HEAD);
-    buf_init(&c->out, ANSWER_MAX);
+    buf_init(&c->out, SERVER_ANSWER_MAX);
     TAILQ_INSERT_TAIL(&s->conns, c, entry);
     s->count++;
     return c;
 }
 
-static void conn_release_head(struct server_request *c)
+void server_conn_release_request(struct server_request *c)
 {
     if (c->head) {
         http1_release(c->head);
         free(c->head);
         c->head = NULL;
     }
-}
-
-static void conn_release_body(struct server_request *c)
-{
     c->server->body_bytes -= c->body_counted;
     c->body_counted = 0;
     server_body_release(&c->body);
 }
 
-static void conn_free(struct server_request *c)
+void server_conn_free(struct server_request *c)
 {
     struct server *s = c->server;
 
-    conn_release_head(c);
-    conn_release_body(c);
+    server_conn_release_request(c);
     buf_release(&c->in);
     buf_release(&c->out);
     TAILQ_REMOVE(&s->conns, c, entry);
@@ -70,7 +58,7 @@ static void conn_free(struct server_request *c)
 
 static void closed_cb(void *arg)
 {
-    conn_free(arg);
+    server_conn_free(arg);
 }
 
 void server_conn_close(struct server_request *c)
@@ -89,7 +77,7 @@ void server_conn_close(struct server_request *c)
     stream_close(c->stream, closed_cb, c);
 }
 
-static void conn_set_state(struct server_request *c,
+void server_conn_set_state(struct server_request *c,
                            enum server_conn_state state, unsigned timeout_ms,
                            unsigned events)
 {
@@ -98,146 +86,11 @@ static void conn_set_state(struct server_request *c,
     stream_want(c->stream, events);
 }
 
-/* ---- writing ------------------------------------------------------------- */
-
-static void hand_over(struct server_request *c)
-{
-    server_upgrade_cb *cb = c->upgrade_cb;
-    void *arg = c->upgrade_arg;
-    struct stream *stream = c->stream;
-
-    stream_want(stream, 0);
-    stream_set_callback(stream, NULL, NULL);
-    conn_free(c);
-    cb(arg, stream);
-}
-
-static void answer_written(struct server_request *c)
-{
-    if (c->upgrade_cb) {
-        hand_over(c);
-        return;
-    }
-    conn_release_head(c);
-    conn_release_body(c);
-    if (c->close_after || c->server->closing) {
-        (void)stream_shutdown(c->stream);
-        server_conn_close(c);
-        return;
-    }
-    conn_set_state(c, HEAD, buf_used(&c->in) ? HEAD_MS : IDLE_MS,
-                   STREAM_READABLE);
-    read_head(c);
-}
-
-static void write_answer(struct server_request *c)
-{
-    while (buf_used(&c->out) > 0) {
-        ssize_t n =
-            stream_write(c->stream, buf_head(&c->out), buf_used(&c->out));
-
-        if (n == -EAGAIN) {
-            stream_want(c->stream, STREAM_WRITABLE);
-            return;
-        }
-        if (n <= 0) {
-            server_conn_close(c);
-            return;
-        }
-        buf_consume(&c->out, (size_t)n);
-    }
-    answer_written(c);
-}
-
-static const char *status_text(int status)
-{
-    switch (status) {
-    case 101:
-        return "Switching Protocols";
-    case 200:
-        return "OK";
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 413:
-        return "Content Too Large";
-    case 429:
-        return "Too Many Requests";
-    case 431:
-        return "Request Header Fields Too Large";
-    case 503:
-        return "Service Unavailable";
-    default:
-        return "Error";
-    }
-}
-
-static bool put_answer(struct server_request *c, int status,
-                       const char *content_type, const char *headers,
-                       const char *body)
-{
-    bool no_body = c->head && !strcmp(c->head->method, "HEAD");
-    size_t len = strlen(body);
-    char head[1024];
-    int n = snprintf(head, sizeof(head),
-                     "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n"
-                     "Content-Length: %zu\r\n%s%s\r\n",
-                     status, status_text(status), content_type, len,
-                     headers ? headers : "",
-                     c->close_after ? "Connection: close\r\n" : "");
-
-    return n > 0 && (size_t)n < sizeof(head) &&
-           buf_append(&c->out, head, (size_t)n) == 0 &&
-           (no_body || buf_append(&c->out, body, len) == 0);
-}
-
-void server_respond(struct server_request *c, int status,
-                    const char *content_type, const char *headers,
-                    const char *body)
-{
-    bool reusable = c->head && c->head->keep_alive;
-
-    assert(c->state == BUSY);
-    c->close_after = !reusable || (status >= 400 && !c->trusted);
-    conn_set_state(c, WRITE, WRITE_MS, 0);
-    if (!put_answer(c, status, content_type, headers, body))
-        server_conn_close(c);
-    else
-        write_answer(c);
-}
-
-void server_upgrade(struct server_request *c, const char *headers,
-                    server_upgrade_cb *cb, void *arg)
-{
-    char head[1024];
-    int n = snprintf(head, sizeof(head),
-                     "HTTP/1.1 101 %s\r\nConnection: Upgrade\r\n%s\r\n",
-                     status_text(101), headers);
-
-    assert(c->state == BUSY);
-    c->upgrade_cb = cb;
-    c->upgrade_arg = arg;
-    conn_set_state(c, WRITE, WRITE_MS, 0);
-    if (c->server->closing || n <= 0 || (size_t)n >= sizeof(head) ||
-        buf_append(&c->out, head, (size_t)n) < 0)
-        server_conn_close(c);
-    else
-        write_answer(c);
-}
-
 /* ---- reading ------------------------------------------------------------- */
 
 static void refuse(struct server_request *c, int status, const char *text)
 {
-    conn_release_head(c);
-    conn_release_body(c);
+    server_conn_release_request(c);
     c->state = BUSY;
     server_respond(c, status, "text/plain", NULL, text);
 }
@@ -262,7 +115,7 @@ static void refuse_body(struct server_request *c, int error)
 
 static void dispatch(struct server_request *c)
 {
-    conn_set_state(c, BUSY, 0, 0);
+    server_conn_set_state(c, BUSY, 0, 0);
     if (c->server->closing)
         server_respond(c, 503, "text/plain", NULL, "closing\n");
     else
@@ -310,11 +163,11 @@ static void head_complete(struct server_request *c, size_t len)
         refuse_body(c, rc);
         return;
     }
-    conn_set_state(c, BODY, HEAD_MS, STREAM_READABLE);
+    server_conn_set_state(c, BODY, SERVER_HEAD_MS, STREAM_READABLE);
     read_body(c);
 }
 
-static void read_head(struct server_request *c)
+void server_conn_read_head(struct server_request *c)
 {
     int n;
 
@@ -354,9 +207,9 @@ static void read_some(struct server_request *c)
     }
     buf_commit(&c->in, (size_t)n);
     if (c->state == HEAD && used == 0)
-        c->deadline = uv_now(c->server->loop) + HEAD_MS;
+        c->deadline = uv_now(c->server->loop) + SERVER_HEAD_MS;
     if (c->state == HEAD)
-        read_head(c);
+        server_conn_read_head(c);
     else
         read_body(c);
 }
@@ -372,7 +225,7 @@ static void event_cb(void *arg, unsigned events)
         read_some(c);
         break;
     case WRITE:
-        write_answer(c);
+        server_conn_write(c);
         break;
     case HANDSHAKE:
     case BUSY:
@@ -386,7 +239,7 @@ static void event_cb(void *arg, unsigned events)
 static void conn_open(struct server_request *c)
 {
     stream_set_callback(c->stream, event_cb, c);
-    conn_set_state(c, HEAD, HEAD_MS, STREAM_READABLE);
+    server_conn_set_state(c, HEAD, SERVER_HEAD_MS, STREAM_READABLE);
 }
 
 static void handshake_cb(void *arg, int status, const char *text)
@@ -418,7 +271,7 @@ bool server_conn_start(struct server_request *c, int fd)
         conn_open(c);
     if (c->stream)
         return true;
-    conn_free(c);
+    server_conn_free(c);
     return false;
 }
 

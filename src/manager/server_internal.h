@@ -1,5 +1,5 @@
 /*
- * server_internal.h - what server.c and server_conn.c share
+ * server_internal.h - what server.c, server_conn.c, server_answer.c share
  *
  * A connection:
  *
@@ -21,6 +21,9 @@
 #include "base/buf.h"
 #include "manager/server.h"
 #include "manager/server_body.h"
+
+#define SERVER_HEAD_MS    10000
+#define SERVER_ANSWER_MAX (4 * 1024 * 1024)
 
 enum server_conn_state { HANDSHAKE, HEAD, BODY, BUSY, WRITE, CLOSING };
 
@@ -69,5 +72,21 @@ bool server_conn_start(struct server_request *c, int fd);
 
 /* Not while BUSY. It is freed later. */
 void server_conn_close(struct server_request *c);
+/* Its stream is somebody else's, or was closed. */
+void server_conn_free(struct server_request *c);
+
+/* timeout_ms 0: none. */
+void server_conn_set_state(struct server_request *c,
+                           enum server_conn_state state, unsigned timeout_ms,
+                           unsigned events);
+
+/* The next head, if it has come already. */
+void server_conn_read_head(struct server_request *c);
+
+/* Head and body of the request that was answered or refused. */
+void server_conn_release_request(struct server_request *c);
+
+/* WRITE: what the stream takes; then the next request, or the end. */
+void server_conn_write(struct server_request *c);
 
 #endif

@@ -130,8 +130,12 @@ static void closed_cb(void *arg, const char *why)
     ck_abort_msg("closed: %s", why);
 }
 
-static const struct link_ops ops = {ready_cb, failed_cb, event_line_cb,
-                                    closed_cb};
+static const struct link_ops ops = {
+    .ready_cb = ready_cb,
+    .failed_cb = failed_cb,
+    .event_cb = event_line_cb,
+    .closed_cb = closed_cb,
+};
 
 static struct json_object *make_session(const struct trial *t)
 {

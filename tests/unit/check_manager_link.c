@@ -40,11 +40,11 @@ static void setup(void)
     pair_init(&pair);
     pair.open_cb = dial_cb;
     links = (struct links){
-        .env = {.loop = &pair.loop, .metrics = &metrics, .policy = &policy},
+        .env = {.loop = pair.loop, .metrics = &metrics, .policy = &policy},
     };
     ours = (struct link){.links = &links, .tunnel = pair.server};
-    bucket_init(&ours.dials, 1e6, 1e6, uv_now(&pair.loop));
-    bucket_init(&ours.denials, 1, 1, uv_now(&pair.loop));
+    bucket_init(&ours.dials, 1e6, 1e6, uv_now(pair.loop));
+    bucket_init(&ours.denials, 1, 1, uv_now(pair.loop));
 }
 
 static void teardown(void)

@@ -121,9 +121,9 @@ static int serve_without_relay(struct pair *p, struct tunnel_stream *s,
 
     ck_assert_int_eq(connect(fd, &open->addr.sa, sizeof(open->addr.in4)), 0);
     ck_assert_int_eq(tunnel_stream_answer(s, 0), 0);
-    ck_assert_int_eq(uv_poll_init(&p->loop, &taken, fd), 0);
+    ck_assert_int_eq(uv_poll_init(p->loop, &taken, fd), 0);
     ck_assert_int_eq(uv_poll_start(&taken, UV_DISCONNECT, taken_cb), 0);
-    ck_assert_ptr_null(relay_create(&p->loop, fd, s, NULL, NULL));
+    ck_assert_ptr_null(relay_create(p->loop, fd, s, NULL, NULL));
     uv_close((uv_handle_t *)&taken, NULL);
     return 0;
 }
