@@ -56,7 +56,7 @@ static int serve_udp(struct tunnel_stream *s, const union sockaddr_any *addr)
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     ck_assert_int_eq(connect(fd, &addr->sa, sizeof(addr->in4)), 0);
-    return tunnel_udp_serve(&pair.loop, s, fd, 0, NULL, NULL) ? 0 : -ENOMEM;
+    return tunnel_udp_serve(pair.loop, s, fd, 0, NULL, NULL) ? 0 : -ENOMEM;
 }
 
 static int far_open_cb(struct pair *p, struct tunnel_stream *s,
@@ -145,7 +145,7 @@ void world_init(bool udp, enum agent_port_mode mode)
     pair.open_cb = far_open_cb;
     pair.config.names = true;
     pair_init(&pair);
-    world.path = agent_path_create(&pair.loop, &world.config, &err);
+    world.path = agent_path_create(pair.loop, &world.config, &err);
     ck_assert_msg(world.path != NULL, "%s", err.text);
 }
 

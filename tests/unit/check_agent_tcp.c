@@ -788,7 +788,7 @@ START_TEST(destroy_in_every_state)
     RUN_UNTIL(world.silent == 1);
     engage(NULL, 0);
     dialled = client_connect(0);
-    uv_run(&pair.loop, UV_RUN_NOWAIT);
+    uv_run(pair.loop, UV_RUN_NOWAIT);
     world_close();
     close(offered);
     close(relayed);
@@ -822,7 +822,7 @@ END_TEST
 static struct agent_path *create(uint16_t listen, struct tp_error *err)
 {
     world.port.listen = listen;
-    return agent_path_create(&pair.loop, &world.config, err);
+    return agent_path_create(pair.loop, &world.config, err);
 }
 
 START_TEST(port_that_is_taken_is_named)

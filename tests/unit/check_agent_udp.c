@@ -146,7 +146,7 @@ START_TEST(flows_have_a_maximum)
 
         say(client, "x");
         close(client);
-        uv_run(&pair.loop, UV_RUN_NOWAIT);
+        uv_run(pair.loop, UV_RUN_NOWAIT);
     }
     turns(10);
     ck_assert_uint_le(world_stats().running, 4096);
