@@ -17,7 +17,6 @@ libtp_manager_a_SOURCES = \
 	src/manager/credentials.c src/manager/credentials.h \
 	src/manager/discovery.c src/manager/discovery.h \
 	src/manager/engagements.h \
-	src/manager/engagements_none.c \
 	src/manager/events.c src/manager/events.h \
 	src/manager/farewell.c \
 	src/manager/files.c src/manager/files.h \
@@ -105,6 +104,8 @@ check_manager_agents_SOURCES = tests/unit/check_manager_agents.c \
 	tests/unit/pki.c tests/unit/pki.h \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
 check_manager_agents_CFLAGS = $(CHECK_CFLAGS_ALL)
+# Its engagements are the test's own: they stand before those of the library.
+check_manager_agents_LDFLAGS = $(AM_LDFLAGS) -Wl,--allow-multiple-definition
 check_manager_agents_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_manager_server_SOURCES = tests/unit/check_manager_server.c
 check_manager_server_CFLAGS = $(CHECK_CFLAGS_ALL)
