@@ -36,10 +36,9 @@ static int detach_all(struct engage *g, struct json_object *done,
     if (rc == 0 && json_array_len(list) == 0)
         cli_print(g->cli, "Nothing to detach from\n");
     for (size_t i = 0; rc == 0 && i < json_array_len(list); i++)
-        rc = detach_one(g,
-                        json_get_str(json_object_array_get_idx(list, i), "name",
-                                     ""),
-                        done, err);
+        rc = detach_one(
+            g, json_get_str(json_object_array_get_idx(list, i), "name", ""),
+            done, err);
     return rc;
 }
 

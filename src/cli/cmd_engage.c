@@ -2,8 +2,8 @@
  * cmd_engage.c - tp intercept, replace, mirror, ingest
  *
  * Engages, then tells what it did; with a command behind "--" runs it and ends
- * the engagement with it. Whatever fails on the way, and Ctrl-C, takes back what
- * this call engaged.
+ * the engagement with it. Whatever fails on the way, and Ctrl-C, takes back
+ * what this call engaged.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -114,9 +114,8 @@ static int fetch_environment(struct run *r, struct tp_error *err)
         cli_note(cli, "%zu variables with odd names are left out", odd);
     rc = write_environment(r, cli_get(cli, "env-file"),
                            cli_get_or(cli, "env-syntax", "docker"), err);
-    return rc < 0
-               ? rc
-               : write_environment(r, cli_get(cli, "env-json"), "json", err);
+    return rc < 0 ? rc
+                  : write_environment(r, cli_get(cli, "env-json"), "json", err);
 }
 
 /* ---- the command ---- */
@@ -175,8 +174,10 @@ static int run_command(struct run *r, struct tp_error *err)
     if (rc < 0 || !detached)
         disengage(r);
     else
-        cli_note(r->g.cli, "the container runs detached; 'tp detach %s' ends "
-                           "the engagement", r->name);
+        cli_note(r->g.cli,
+                 "the container runs detached; 'tp detach %s' ends "
+                 "the engagement",
+                 r->name);
     return rc;
 }
 
@@ -229,8 +230,8 @@ static int read_line(struct run *r, struct tp_error *err)
         return -EINVAL;
     r->name = json_get_str(r->request, "name", "");
     if (ms <= 0)
-        return tp_error_set(err, -EINVAL,
-                            "--timeout %s: not a time (30s, 5m)", wait);
+        return tp_error_set(err, -EINVAL, "--timeout %s: not a time (30s, 5m)",
+                            wait);
     json_object_object_add(r->request, "timeout",
                            json_object_new_int64((ms + 999) / 1000));
     rc = take_command(r, err);
@@ -250,9 +251,11 @@ static int engage_and_run(struct run *r, struct tp_error *err)
             disengage(r);
         return rc;
     }
-    print_engagement(r);
-    if (r->words)
+    if (r->words) { /* standard output is the command's */
+        cli_note(r->g.cli, "%s of %s is ready", r->type, r->name);
         return run_command(r, err);
+    }
+    print_engagement(r);
     cli_print_json(r->g.cli, r->local);
     return 0;
 }
@@ -341,10 +344,10 @@ static const struct cli_option traffic_options[] = {
 static const struct cli_option ingest_options[] = {OPTIONS_ENGAGE, {0}};
 
 #define DETAILS_COMMAND                                                        \
-    "\nA command behind '--' gets the container's variables; 'docker run ...' " \
-    "starts in the\nsession's network. The engagement ends when it ends, and "   \
-    "its exit status is\ntp's. WORKLOAD is NAME or KIND/NAME (deploy, sts, ds, " \
-    "rs, pod).\n"
+    "\nA command behind '--' gets the container's variables; 'docker run' "    \
+    "starts its container\nin the session's network. The engagement ends "     \
+    "with it, and its exit status is tp's.\nWORKLOAD is NAME or KIND/NAME "    \
+    "(deploy, sts, ds, rs, pod).\n"
 
 static int run_intercept(struct cli *cli, struct tp_error *err)
 {
@@ -402,9 +405,10 @@ const struct cli_command cmd_mirror = {
     .name = "mirror",
     .summary = "a copy of a workload's connections comes here",
     .usage = USAGE,
-    .details = "What clients send is copied to 127.0.0.1:LOCAL; what the "
-               "program here answers is\ndropped. The container in the "
-               "cluster answers all, however slow the copy is.\n" DETAILS_COMMAND,
+    .details =
+        "What clients send is copied to 127.0.0.1:LOCAL; what the "
+        "program here answers is\ndropped. The container in the "
+        "cluster answers all, however slow the copy is.\n" DETAILS_COMMAND,
     .example = "  tp mirror web --port 8080:http\n",
     .options = traffic_options,
     .min_args = 1,

@@ -44,10 +44,10 @@ static int write_daemon(struct engage *g, const char *dir,
     int rc = engage_ask(g, request, ASK_MS, &status, err);
 
     if (rc == 0)
-        rc = write_text(g, dir, "status",
-                        json_object_to_json_string_ext(status,
-                                                       JSON_C_TO_STRING_PRETTY),
-                        files, err);
+        rc = write_text(
+            g, dir, "status",
+            json_object_to_json_string_ext(status, JSON_C_TO_STRING_PRETTY),
+            files, err);
     if (rc == 0)
         rc = engine_container_log_text(g->engine, g->daemon.id, LOG_LINES, &log,
                                        err);

@@ -5,10 +5,10 @@
 #include "cli/commands.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_connect,     &cmd_status,  &cmd_quit,   &cmd_intercept,
-    &cmd_replace,     &cmd_mirror,  &cmd_wiretap, &cmd_ingest,
-    &cmd_list,        &cmd_detach,  &cmd_leave,  &cmd_gather_logs,
-    &cmd_config_view, &cmd_helm,    &cmd_version, &cmd_completion,
+    &cmd_connect,     &cmd_status, &cmd_quit,    &cmd_intercept,
+    &cmd_replace,     &cmd_mirror, &cmd_wiretap, &cmd_ingest,
+    &cmd_list,        &cmd_detach, &cmd_leave,   &cmd_gather_logs,
+    &cmd_config_view, &cmd_helm,   &cmd_version, &cmd_completion,
     &cmd_help,        NULL,
 };
 

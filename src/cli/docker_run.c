@@ -14,11 +14,21 @@
 extern char **environ;
 
 /* Options of docker run that take no value; all others do. */
-static const char *const switches[] = {
-    "detach",   "disable-content-trust", "help",  "init",
-    "interactive", "no-healthcheck",     "oom-kill-disable", "privileged",
-    "publish-all", "quiet", "read-only", "rm",    "sig-proxy",
-    "tty",      NULL};
+static const char *const switches[] = {"detach",
+                                       "disable-content-trust",
+                                       "help",
+                                       "init",
+                                       "interactive",
+                                       "no-healthcheck",
+                                       "oom-kill-disable",
+                                       "privileged",
+                                       "publish-all",
+                                       "quiet",
+                                       "read-only",
+                                       "rm",
+                                       "sig-proxy",
+                                       "tty",
+                                       NULL};
 #define SHORT_SWITCHES "ditPq"
 
 /* What a joined network does not allow. */
@@ -135,10 +145,11 @@ static int read_options(struct docker_run *run, char *const *words,
             return rc;
         words += rc && words[1] ? 2 : 1;
     }
-    return *words ? 0
-                  : tp_error_set(err, -EINVAL,
-                                 "docker run: no image is named; e.g. -- docker "
-                                 "run --rm -it IMAGE");
+    return *words
+               ? 0
+               : tp_error_set(err, -EINVAL,
+                              "docker run: no image is named; e.g. -- docker "
+                              "run --rm -it IMAGE");
 }
 
 static size_t count_words(char *const *words)
@@ -156,15 +167,15 @@ static bool push(char **argv, size_t *n, const char *word)
     return argv[(*n)++] != NULL;
 }
 
-/* Variables that must not come from a cluster into a program of this machine. */
+/* Variables that must not come from a cluster into a program of this machine.
+ */
 static bool is_dangerous(const char *name)
 {
     static const char *const names[] = {
         "PATH", "HOME",     "SHELL", "USER",   "LOGNAME", "TMPDIR", "ENV",
         "IFS",  "BASH_ENV", "PWD",   "OLDPWD", "TERM",    NULL};
-    static const char *const prefixes[] = {"LD_",     "DYLD_", "DOCKER_",
-                                           "GLIBC_",  "BASH_FUNC_",
-                                           "MALLOC_", NULL};
+    static const char *const prefixes[] = {
+        "LD_", "DYLD_", "DOCKER_", "GLIBC_", "BASH_FUNC_", "MALLOC_", NULL};
 
     for (size_t i = 0; names[i]; i++) {
         if (!strcmp(name, names[i]))

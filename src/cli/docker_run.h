@@ -3,10 +3,10 @@
  *
  * The container joins the session's network and gets the pod's variables. They
  * travel in a memory file (--env-file /dev/fd/N), never on a command line; what
- * such a file cannot hold (newlines) goes by docker's own environment ("-e NAME"
- * without a value), except names that would steer the docker program itself.
- * What Docker refuses together with a joined network is refused here, with what
- * to do instead.
+ * such a file cannot hold (newlines) goes by docker's own environment ("-e
+ * NAME" without a value), except names that would steer the docker program
+ * itself. What Docker refuses together with a joined network is refused here,
+ * with what to do instead.
  */
 #ifndef TP_CLI_DOCKER_RUN_H
 #define TP_CLI_DOCKER_RUN_H
@@ -29,8 +29,8 @@ struct docker_run {
 /* True for a command line "docker run ..." (any path; docker container run). */
 bool docker_run_is(char *const *words);
 
-/* words: "docker run ..."; daemon: the session's container; env may be NULL. 0 or
- * -EINVAL with err filled. Release in any case. */
+/* words: "docker run ..."; daemon: the session's container; env may be NULL. 0
+ * or -EINVAL with err filled. Release in any case. */
 int docker_run_build(struct docker_run *out, char *const *words,
                      const char *daemon, struct json_object *env,
                      struct tp_error *err);

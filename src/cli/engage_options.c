@@ -92,10 +92,11 @@ struct json_object *engage_parse_to_pod(const char *text, struct tp_error *err)
 static bool is_kind(const char *text)
 {
     static const char *const kinds[] = {
-        "deploy",     "deployment",   "deployments", "sts",      "statefulset",
-        "statefulsets", "ds",         "daemonset",   "daemonsets", "rs",
-        "replicaset", "replicasets",  "po",          "pod",      "pods",
-        "job",        "jobs",         "cronjob",     "cronjobs", "cj",
+        "deploy",      "deployment",   "deployments", "sts",
+        "statefulset", "statefulsets", "ds",          "daemonset",
+        "daemonsets",  "rs",           "replicaset",  "replicasets",
+        "po",          "pod",          "pods",        "job",
+        "jobs",        "cronjob",      "cronjobs",    "cj",
         NULL};
 
     for (size_t i = 0; kinds[i]; i++) {

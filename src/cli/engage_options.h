@@ -1,6 +1,6 @@
 /*
- * engage_options.h - what the flags of intercept, replace, mirror and ingest ask
- * for, as the `engagement` of doc/control.md
+ * engage_options.h - what the flags of intercept, replace, mirror and ingest
+ * ask for, as the `engagement` of doc/control.md
  */
 #ifndef TP_CLI_ENGAGE_OPTIONS_H
 #define TP_CLI_ENGAGE_OPTIONS_H

@@ -21,9 +21,10 @@ bool environment_is_name(const char *name);
 /* How many variables of env have a name that is left out. */
 size_t environment_count_odd(struct json_object *env);
 
-/* The text of a file. docker: NAME=VALUE lines, which cannot hold a newline: such
- * variables are left out and counted in *skipped. compose: NAME="..." escaped;
- * sh: export NAME='...'; json: an object. Owned; NULL if out of memory. */
+/* The text of a file. docker: NAME=VALUE lines, which cannot hold a newline:
+ * such variables are left out and counted in *skipped. compose: NAME="..."
+ * escaped; sh: export NAME='...'; json: an object. Owned; NULL if out of
+ * memory. */
 char *environment_format(struct json_object *env, const char *syntax,
                          size_t *skipped);
 

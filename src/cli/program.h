@@ -1,8 +1,8 @@
 /*
  * program.h - running another program in the foreground: helm, docker
  *
- * It has the terminal; signals that tp gets are passed on, those of the terminal
- * reach it by themselves (the same process group).
+ * It has the terminal; signals that tp gets are passed on, those of the
+ * terminal reach it by themselves (the same process group).
  */
 #ifndef TP_CLI_PROGRAM_H
 #define TP_CLI_PROGRAM_H

@@ -68,8 +68,8 @@ static int start(struct daemon *d, struct tp_error *err)
         d->engagements = engagements_create(&d->loop, d->session, env.mark);
     if (!d->engagements)
         return tp_error_errno(err, -ENOMEM, "session");
-    d->control = control_create(&d->loop, d->session, d->engagements,
-                                CONTROL_PATH, err);
+    d->control =
+        control_create(&d->loop, d->session, d->engagements, CONTROL_PATH, err);
     if (!d->control)
         return err->code;
     session_resume(d->session);

@@ -136,7 +136,8 @@ static char *make_hello(const struct link *l)
 
     if (asprintf(&text,
                  "{\"protocol\": [%d], \"version\": \"%s\", \"features\": "
-                 "[\"udp\", \"events\", \"engagements\"], \"client\": \"tp-daemon\", \"name\": "
+                 "[\"udp\", \"events\", \"engagements\"], \"client\": "
+                 "\"tp-daemon\", \"name\": "
                  "\"%s\"}",
                  PROTOCOL, VERSION, l->name) < 0)
         return NULL;

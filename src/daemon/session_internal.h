@@ -40,8 +40,8 @@ struct session {
     unsigned incoming_attempts;
     uv_timer_t *incoming_retry;
     char incoming_error[512]; /* why there is none */
-    bool websocket;               /* worked the last time */
-    bool was_connected;           /* since `connect` */
+    bool websocket;           /* worked the last time */
+    bool was_connected;       /* since `connect` */
     unsigned attempts, reconnects;
     int64_t link_since; /* EPOCH */
     uint64_t never_ms;  /* loop time since when the answer is "never" */
@@ -55,10 +55,10 @@ struct session {
 
     void (*need_cb)(void *arg);
     void *need_arg;
-    bool need;              /* credentials are wanted */
+    bool need;                                     /* credentials are wanted */
     const struct session_engagements *engagements; /* or NULL */
     void *engagements_arg;
-    bool can_engage; /* the manager of the current link */
+    bool can_engage;        /* the manager of the current link */
     char helper_error[400]; /* since it was asked the last time */
     uint64_t asked_ms;
     uv_timer_t *ask;

@@ -42,7 +42,7 @@ struct metrics {
     uint64_t agent_reviews[REVIEW_RESULTS]; /* of agents' tokens */
     uint64_t engaged[DIAL_OUTCOMES];        /* streams of agents */
     uint64_t to_pod[DIAL_OUTCOMES];         /* streams to pods' localhost */
-    uint64_t engagements[4]; /* now, by enum engagement_type */
+    uint64_t engagements[4];                /* now, by enum engagement_type */
 };
 
 enum dial_outcome metrics_dial_outcome(int error);

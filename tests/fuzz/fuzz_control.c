@@ -19,7 +19,8 @@ static void check_headers(const char *text)
     }
 }
 
-/* What is accepted asks the manager for the same thing when it is read again. */
+/* What is accepted asks the manager for the same thing when it is read again.
+ */
 static void check_engagement(struct json_object *obj)
 {
     struct json_object *engage;

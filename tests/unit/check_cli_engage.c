@@ -21,8 +21,7 @@
 static const struct {
     const char *text, *json; /* NULL: an error */
 } ports[] = {
-    {"8080:http",
-     "{\"local\":8080,\"remote\":\"http\",\"protocol\":\"tcp\"}"},
+    {"8080:http", "{\"local\":8080,\"remote\":\"http\",\"protocol\":\"tcp\"}"},
     {"8080", "{\"local\":8080,\"remote\":\"\",\"protocol\":\"tcp\"}"},
     {"53:53/udp", "{\"local\":53,\"remote\":\"53\",\"protocol\":\"udp\"}"},
     {"1:65535/tcp", "{\"local\":1,\"remote\":\"65535\",\"protocol\":\"tcp\"}"},
@@ -114,10 +113,9 @@ START_TEST(test_docker_syntax)
     size_t skipped;
     cleanup_free char *text = environment_format(env, "docker", &skipped);
 
-    ck_assert_str_eq(text,
-                     "PLAIN=a b=c\nEMPTY=\n"
-                     "QUOTES=it's \"so\" \\ $HOME `id` $(touch x)\n"
-                     "my.key-1=dots\n");
+    ck_assert_str_eq(text, "PLAIN=a b=c\nEMPTY=\n"
+                           "QUOTES=it's \"so\" \\ $HOME `id` $(touch x)\n"
+                           "my.key-1=dots\n");
     ck_assert_uint_eq(skipped, 1);
     ck_assert_uint_eq(environment_count_odd(env), 2);
 }
@@ -193,7 +191,8 @@ static int build(const char *line, struct json_object *env)
     char *words[32], *save = NULL;
     size_t n = 0;
 
-    for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+    for (char *w = strtok_r(copy, " ", &save); w;
+         w = strtok_r(NULL, " ", &save))
         words[n++] = w;
     words[n] = NULL;
     ck_assert(docker_run_is(words));
@@ -213,7 +212,8 @@ static const struct {
     const char *line, *result, *error;
 } runs[] = {
     {"docker run --rm -it img psql -p 5432",
-     "docker run --network container:tp-daemon --rm -it img psql -p 5432", NULL},
+     "docker run --network container:tp-daemon --rm -it img psql -p 5432",
+     NULL},
     {"/usr/bin/docker container run -v a:b --name=x img",
      "/usr/bin/docker container run --network container:tp-daemon -v a:b "
      "--name=x img",

@@ -4,10 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
-
 #include "base/encoding.h"
 #include "base/json.h"
+#include "config.h"
 #include "json_patch.h"
 #include "manager/inject.h"
 #include "manager/webhook.h"
@@ -979,14 +978,7 @@ static TCase *inject_case(void)
     tcase_add_test(tc, what_the_chart_or_cluster_does_not_allow);
     tcase_add_test(tc, ports_beyond_the_maximum);
     tcase_add_loop_test(tc, settings_that_are_refused, 0, COUNT(bad_settings));
-    return tc;
-}
-
-static TCase *webhook_case(void)
-{
-    TCase *tc = tcase_create("webhook");
-
-    tcase_add_checked_fixture(tc, set_up, tear_down);
+    /* the webhook's answers */
     tcase_add_test(tc, a_pod_gets_its_patch);
     tcase_add_test(tc, a_bad_annotation_is_a_warning);
     tcase_add_loop_test(tc, what_is_no_new_pod_passes, 0, COUNT(others));
@@ -1000,6 +992,5 @@ int main(void)
     Suite *suite = suite_create("inject");
 
     suite_add_tcase(suite, inject_case());
-    suite_add_tcase(suite, webhook_case());
     return suite_run(suite);
 }
