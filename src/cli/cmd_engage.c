@@ -345,7 +345,7 @@ static const struct cli_option ingest_options[] = {OPTIONS_ENGAGE, {0}};
 
 #define DETAILS_COMMAND                                                        \
     "\nA command behind '--' gets the container's variables; 'docker run' "    \
-    "starts its container\nin the session's network. The engagement ends "     \
+    "starts its\ncontainer in the session's network. The engagement ends "     \
     "with it, and its exit status is tp's.\nWORKLOAD is NAME or KIND/NAME "    \
     "(deploy, sts, ds, rs, pod).\n"
 
@@ -375,10 +375,11 @@ const struct cli_command cmd_intercept = {
     .name = "intercept",
     .summary = "the cluster's connections to a workload come here",
     .usage = USAGE,
-    .details = "Connections to the ports of all pods of WORKLOAD are delivered "
-               "to 127.0.0.1:LOCAL\nin the session's network. The container "
-               "in the cluster goes on running; where\nnobody listens here, "
-               "it answers.\n" DETAILS_COMMAND,
+    .details =
+        "Connections to the ports of all pods of WORKLOAD are delivered to\n"
+        "127.0.0.1:LOCAL in the session's network. The container "
+        "in the cluster goes on running; where\nnobody listens here, "
+        "it answers.\n" DETAILS_COMMAND,
     .example = "  tp intercept web --port 8080:http\n"
                "  tp intercept web -p 8080:http -- docker run --rm myimage\n",
     .options = traffic_options,
