@@ -149,5 +149,5 @@ def listed(cluster):
     return json.loads(done.stdout)
 
 
-def until_answered_by(box, url, wanted, seconds=15):
+def until_answered_by(box, url, wanted, seconds=30):
     wait_until(f"{url} answered by {wanted}", lambda: who(box, url).startswith(wanted), seconds)
