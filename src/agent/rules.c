@@ -51,8 +51,8 @@ static void put_chains(FILE *f)
             "fib daddr type local goto ports\n}\n"
             "chain out { type nat hook output priority -100;\n"
             "oifname != \"lo\" accept\n"
-            "ip dscp 0x3%01x accept\n"
-            "ip6 dscp 0x3%01x accept\n"
+            "ip dscp 0x%02x accept\n"
+            "ip6 dscp 0x%02x accept\n"
             "fib daddr type local goto ports\n}\n",
             AGENT_APP_TOS >> 2, AGENT_APP_TOS >> 2);
 }
