@@ -20,7 +20,7 @@ struct snapshot {
     struct subnets service, pod;
     struct tp_error service_error, node_error;
     struct subnets nodes;
-    struct subnets self; /* own Service and replicas */
+    struct subnets self;          /* own Service and replicas */
     char service_ip[SUBNET_TEXT]; /* of the own Service, "" if not known */
     struct tp_error self_error;
     char cluster_uid[64];
