@@ -80,6 +80,8 @@ check_webhook_SOURCES = tests/unit/check_webhook.c \
 check_webhook_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_webhook_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_inject_SOURCES = tests/unit/check_inject.c \
+	tests/unit/check_inject_refused.c \
+	tests/unit/inject_world.c tests/unit/inject_world.h \
 	tests/unit/json_patch.c tests/unit/json_patch.h
 check_inject_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_inject_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
