@@ -270,7 +270,7 @@ static void world_run(struct world *w, const struct script *s,
     "Connection: close\r\n\r\n"
 #define OBJECT(name, version)                                                  \
     "{\"metadata\":{\"name\":\"" name "\",\"resourceVersion\":\"" version "\"" \
-                                                                          "}}"
+    "}}"
 #define EVENT(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
 
 START_TEST(watch_lists_pages_and_follows)
