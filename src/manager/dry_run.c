@@ -25,6 +25,31 @@ static struct json_object *copy_of(struct json_object *obj)
     return copy ? copy : json_object_new_object();
 }
 
+/* A StatefulSet's controller adds these to each pod. */
+static void add_claimed_volumes(struct json_object *spec,
+                                struct json_object *workload)
+{
+    struct json_object *claims =
+        json_get_array(workload, "spec.volumeClaimTemplates");
+    struct json_object *volumes = json_get_array(spec, "volumes");
+
+    if (json_array_len(claims) > 0 && !volumes) {
+        volumes = json_object_new_array();
+        json_object_object_add(spec, "volumes", volumes);
+    }
+    for (size_t i = 0; i < json_array_len(claims); i++) {
+        const char *name = json_get_str(json_object_array_get_idx(claims, i),
+                                        "metadata.name", "");
+        struct json_object *volume = json_object_new_object();
+        struct json_object *claim = json_object_new_object();
+
+        json_put_str(volume, "name", name);
+        json_put_str(claim, "claimName", name);
+        json_object_object_add(volume, "persistentVolumeClaim", claim);
+        json_object_array_add(volumes, volume);
+    }
+}
+
 static struct json_object *build_pod(const char *ns,
                                      struct json_object *workload,
                                      struct json_object *config)
@@ -45,6 +70,7 @@ static struct json_object *build_pod(const char *ns,
     json_put_str(pod, "kind", "Pod");
     json_object_object_add(pod, "metadata", metadata);
     json_object_object_add(pod, "spec", copy_of(json_get(tmpl, "spec")));
+    add_claimed_volumes(json_get(pod, "spec"), workload);
     return pod;
 }
 

@@ -77,7 +77,7 @@ void engage_wake(struct engagements *e, unsigned ms)
 void engagements_poke(struct engagements *e)
 {
     e->sessions_due = 0;
-    engage_drive_poke(e);
+    e->poked = true;
     engage_wake(e, POKE_MS);
 }
 
@@ -156,7 +156,7 @@ const struct engagement *engagements_find(const struct engagements *e,
 {
     const struct eng *eng = store_find(e, id);
 
-    return eng ? &eng->pub : NULL;
+    return eng && !eng->gone ? &eng->pub : NULL;
 }
 
 static bool is_of(const struct engagement *eng, const struct workload_ref *w)
@@ -174,7 +174,7 @@ void engagements_each(const struct engagements *e,
 
     TAILQ_FOREACH(eng, &e->list, entry)
     {
-        if (is_of(&eng->pub, workload))
+        if (!eng->gone && is_of(&eng->pub, workload))
             cb(arg, &eng->pub);
     }
 }
@@ -187,7 +187,7 @@ void engagements_count(const struct engagements *e,
     memset(by_type, 0, sizeof(*by_type) * (ENGAGEMENT_INGEST + 1));
     TAILQ_FOREACH(eng, &e->list, entry)
     {
-        by_type[eng->pub.type]++;
+        by_type[eng->pub.type] += !eng->gone;
     }
 }
 

@@ -204,27 +204,8 @@ void engage_drive(struct engagements *e, struct eng *eng)
         step(e, eng);
 }
 
-void engage_drive_tick(struct engagements *e)
-{
-    uint64_t now = uv_now(e->env.loop), next = TICK_MS;
-    struct eng *eng, *following;
-
-    for (eng = TAILQ_FIRST(&e->list); eng; eng = following) {
-        following = TAILQ_NEXT(eng, entry);
-        if (!eng->driven || eng->busy || eng->ending || !eng->due || e->closing)
-            continue;
-        if (!engage_links_outgoing(e->env.parts->links, eng->pub.session))
-            eng->driven = false; /* whoever gets the next link does it */
-        else if (now >= eng->due)
-            step(e, eng);
-        else if (eng->due - now < next)
-            next = eng->due - now;
-    }
-    if (next < TICK_MS)
-        engage_wake(e, (unsigned)next);
-}
-
-void engage_drive_poke(struct engagements *e)
+/* Agents have come or gone. */
+static void hurry(struct engagements *e)
 {
     uint64_t soon = uv_now(e->env.loop) + POKE_STEP_MS;
     struct eng *eng;
@@ -240,4 +221,27 @@ void engage_drive_poke(struct engagements *e)
         else if (!eng->due || eng->due > soon)
             eng->due = soon;
     }
+}
+
+void engage_drive_tick(struct engagements *e)
+{
+    uint64_t now = uv_now(e->env.loop), next = TICK_MS;
+    struct eng *eng, *following;
+
+    if (e->poked)
+        hurry(e);
+    e->poked = false;
+    for (eng = TAILQ_FIRST(&e->list); eng; eng = following) {
+        following = TAILQ_NEXT(eng, entry);
+        if (!eng->driven || eng->busy || eng->ending || !eng->due || e->closing)
+            continue;
+        if (!engage_links_outgoing(e->env.parts->links, eng->pub.session))
+            eng->driven = false; /* whoever gets the next link does it */
+        else if (now >= eng->due)
+            step(e, eng);
+        else if (eng->due - now < next)
+            next = eng->due - now;
+    }
+    if (next < TICK_MS)
+        engage_wake(e, (unsigned)next);
 }

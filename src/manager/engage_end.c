@@ -75,7 +75,7 @@ static void done(struct engage_job *job)
     if (job->status < 0)
         log_warn("end of engagement %s: %s", end->eng.id, job->err.text);
     if (eng && job->status == 0)
-        store_remove(e, eng, end->message);
+        store_end(e, eng, end->message);
     else if (eng)
         eng->ending = false; /* who wanted it will want it again */
     answer(end);

@@ -67,6 +67,7 @@ struct eng {
     uint64_t version;
     bool seen;       /* in the list that is under way */
     bool ending;     /* engage_end() is at it */
+    bool gone;       /* it has ended, only the watch has not said so yet */
     uint64_t orphan; /* uv_now() since it has no session; 0: it has one */
     char note[ENGAGE_TEXT]; /* what was left out, "" */
 
@@ -92,7 +93,7 @@ struct sess {
 struct engagements {
     struct engagements_env env;
     uv_timer_t timer;
-    bool closing;
+    bool closing, poked;
     char replica[REPLICA_NAME]; /* this one */
 
     TAILQ_HEAD(, eng) list;
@@ -145,8 +146,9 @@ size_t store_count_session(const struct engagements *e, const char *session);
 /* Takes an object (borrowed) that the API server has sent. */
 void store_put(struct engagements *e, struct json_object *obj);
 void store_put_session(struct engagements *e, struct json_object *obj);
-/* It is over: its client and the agents are told. */
-void store_remove(struct engagements *e, struct eng *eng, const char *message);
+/* It is over: its client and the agents are told. The entry goes when the watch
+ * says so too; what is older must not bring it back. */
+void store_end(struct engagements *e, struct eng *eng, const char *message);
 int store_start(struct engagements *e, struct tp_error *err);
 void store_stop(struct engagements *e);
 void store_release(struct engagements *e);
@@ -160,8 +162,6 @@ bool engage_is_creating(const struct engagements *e, const char *id);
 /* ---- engage_drive.c ---- */
 void engage_drive(struct engagements *e, struct eng *eng);
 void engage_drive_tick(struct engagements *e);
-/* Agents have come or gone. */
-void engage_drive_poke(struct engagements *e);
 
 /* ---- engage_end.c ---- */
 /* Ends it: the object and its claims go. `verb` and `message` for the audit log

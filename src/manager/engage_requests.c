@@ -42,7 +42,7 @@ static void list_own(const struct ask_of *a)
 
     TAILQ_FOREACH(eng, &a->e->list, entry)
     {
-        if (!strcmp(eng->pub.session, link_session(a->link)) &&
+        if (!eng->gone && !strcmp(eng->pub.session, link_session(a->link)) &&
             identity_same_owner(&eng->pub.who, link_identity(a->link)))
             json_object_array_add(
                 list, engagement_to_client(eng->object, &eng->pub, NULL));
@@ -76,7 +76,8 @@ static void one(const struct ask_of *a, const char *path)
     if (len == ENGAGEMENT_ID_LEN)
         memcpy(id, path, len);
     eng = *id ? store_find(a->e, id) : NULL;
-    if (!eng || !identity_same_owner(&eng->pub.who, link_identity(a->link)) ||
+    if (!eng || eng->gone ||
+        !identity_same_owner(&eng->pub.who, link_identity(a->link)) ||
         (*rest && strcmp(rest, "/environment") != 0))
         reply_error(a->reply, 404, "no-such-engagement", "no such engagement");
     else if (*rest && is_get(a))

@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "kube/watch.h"
 #include "manager/agents.h"
-#include "manager/authorize.h"
 #include "manager/engage_internal.h"
 
 enum { OF_ENGAGEMENTS, OF_SESSIONS };
@@ -110,7 +109,6 @@ static struct eng *add(struct engagements *e, const char *id)
 
 static void forget(struct engagements *e, struct eng *eng)
 {
-    authorize_cancel(eng->review);
     LIST_REMOVE(eng, hash);
     TAILQ_REMOVE(&e->list, eng, entry);
     e->count--;
@@ -119,14 +117,24 @@ static void forget(struct engagements *e, struct eng *eng)
     free(eng);
 }
 
-void store_remove(struct engagements *e, struct eng *eng, const char *message)
+void store_end(struct engagements *e, struct eng *eng, const char *message)
 {
+    if (eng->gone)
+        return;
+    eng->gone = eng->ending = true;
+    eng->driven = false;
     eng->pub.phase = ENGAGEMENT_ENDED;
     tell_client(e, eng, message);
-    forget(e, eng);
     tell_agents(e);
     e->janitor_due = 0; /* a container that was replaced comes back */
     engage_wake(e, POKE_MS);
+}
+
+static void remove_entry(struct engagements *e, struct eng *eng,
+                         const char *message)
+{
+    store_end(e, eng, message);
+    forget(e, eng);
 }
 
 static void take(struct engagements *e, struct eng *eng,
@@ -165,11 +173,11 @@ static void put(struct engagements *e, struct json_object *obj)
     eng = store_find(e, parsed.id);
     if (eng)
         eng->seen = true;
-    if (eng && object_version(obj) <= eng->version) {
+    if (eng && (eng->gone || object_version(obj) <= eng->version)) {
         engagement_release(&parsed);
     } else if (parsed.phase == ENGAGEMENT_ENDED) {
         if (eng)
-            store_remove(e, eng, last_words(obj));
+            store_end(e, eng, last_words(obj));
         engagement_release(&parsed);
     } else {
         if (!eng)
@@ -198,7 +206,7 @@ static void deleted(struct engagements *e, struct json_object *obj)
         return;
     if (!eng->ending && engage_session_is_ours(e, eng->pub.session))
         engage_audit(&eng->pub, "delete", true, last_words(obj));
-    store_remove(e, eng, last_words(obj));
+    remove_entry(e, eng, last_words(obj));
 }
 
 static void remove_unseen(struct engagements *e, uint64_t version)
@@ -208,7 +216,7 @@ static void remove_unseen(struct engagements *e, uint64_t version)
     for (eng = TAILQ_FIRST(&e->list); eng; eng = next) {
         next = TAILQ_NEXT(eng, entry);
         if (!eng->seen && eng->version <= version)
-            store_remove(e, eng, "it was deleted");
+            remove_entry(e, eng, "it was deleted");
     }
 }
 
