@@ -71,7 +71,11 @@ void creation_refuse(struct creation *c, int status, const char *code,
 void creation_decide(struct creation *c); /* engage_decide.c */
 void creation_bring(struct creation *c);  /* engage_bring.c */
 
-/* dry_run.c: would the API server take a pod of this template with CONFIG, and
+/* dry_run.c: the level of Pod Security that a namespace enforces and that does
+ * not let redirection in; NULL: none. */
+const char *namespace_forbids(struct json_object *ns,
+                              struct json_object *config);
+/* Would the API server take a pod of this template with CONFIG, and
  * would it have an agent? In a worker thread. 0, -EACCES with the reason, or
  * 0 with a warning in the log if nobody can tell. */
 int dry_run_pod(struct kube_client *client, const char *ns,

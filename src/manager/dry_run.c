@@ -74,6 +74,54 @@ static struct json_object *build_pod(const char *ns,
     return pod;
 }
 
+/* ---- without the right to do that --------------------------------------- */
+
+static bool has_redirect(struct json_object *config)
+{
+    struct json_object *ports = json_get_array(config, "ports");
+
+    for (size_t i = 0; i < json_array_len(ports); i++) {
+        if (!strcmp(
+                json_get_str(json_object_array_get_idx(ports, i), "mode", ""),
+                "redirect"))
+            return true;
+    }
+    return false;
+}
+
+const char *namespace_forbids(struct json_object *ns,
+                              struct json_object *config)
+{
+    const char *level =
+        json_member_str(json_get(ns, "metadata.labels"),
+                        "pod-security.kubernetes.io/enforce", "privileged");
+
+    return strcmp(level, "privileged") != 0 && has_redirect(config) ? level
+                                                                    : NULL;
+}
+
+static int guess(struct kube_client *client, const char *ns,
+                 struct json_object *config, struct tp_error *err)
+{
+    cleanup_json struct json_object *obj = NULL;
+    const char *level;
+    char path[128];
+
+    snprintf(path, sizeof(path), "/api/v1/namespaces/%s", ns);
+    if (kube_get(client, path, &obj, NULL) < 0)
+        return 0;
+    level = namespace_forbids(obj, config);
+    return level ? tp_error_set(err, -EACCES,
+                                "the namespace enforces Pod Security %s, which "
+                                "forbids the redirection of ports; a port that "
+                                "its Services name by name can be taken over "
+                                "without",
+                                level)
+                 : 0;
+}
+
+/* ---- the verdict --------------------------------------------------------- */
+
 /* What is no verdict on the pod. A quota that is used up now may be free when
  * the pod comes; if not, the rollout says so. */
 static bool is_no_verdict(int rc, const char *text)
@@ -97,7 +145,7 @@ int dry_run_pod(struct kube_client *client, const char *ns,
     rc = kube_call(client, "POST", path, NULL, pod, &answer, &why);
     if (rc < 0 && is_no_verdict(rc, why.text)) {
         log_warn("dry run: %s", why.text);
-        return 0;
+        return guess(client, ns, config, err);
     }
     if (rc < 0)
         return tp_error_set(err, -EACCES,

@@ -11,6 +11,7 @@
 #include "kube/client.h"
 #include "manager/api.h"
 #include "manager/claims.h"
+#include "manager/creation.h"
 #include "manager/engagement_json.h"
 #include "manager/lease.h"
 #include "manager/metrics.h"
@@ -435,6 +436,26 @@ START_TEST(event_tells_who_and_which_ports)
 }
 END_TEST
 
+START_TEST(pod_security_forbids_redirection_only)
+{
+    struct json_object *open = parse("{'metadata':{'name':'n'}}");
+    struct json_object *baseline =
+        parse("{'metadata':{'labels':{'pod-security.kubernetes.io/enforce':"
+              "'baseline'}}}");
+    struct json_object *named = parse("{'ports':[{'mode':'named'}]}");
+    struct json_object *redirect =
+        parse("{'ports':[{'mode':'named'},{'mode':'redirect'}]}");
+
+    ck_assert_ptr_null(namespace_forbids(open, redirect));
+    ck_assert_ptr_null(namespace_forbids(baseline, named));
+    ck_assert_str_eq(namespace_forbids(baseline, redirect), "baseline");
+    json_object_put(open);
+    json_object_put(baseline);
+    json_object_put(named);
+    json_object_put(redirect);
+}
+END_TEST
+
 /* ---- life -----------------------------------------------------------------
  */
 
@@ -501,6 +522,7 @@ int main(void)
     tcase_add_test(tc, lease_is_fresh_for_its_duration);
     tcase_add_test(tc, right_is_asked_for_and_named);
     tcase_add_test(tc, event_tells_who_and_which_ports);
+    tcase_add_test(tc, pod_security_forbids_redirection_only);
     tcase_add_test(tc, engagements_live_and_end_without_an_api_server);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
