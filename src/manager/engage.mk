@@ -1,6 +1,6 @@
 # Engagements: part of libtp-manager.a, and their tests.
 libtp_manager_a_SOURCES += \
-	src/manager/agents.h src/manager/agents_none.c \
+	src/manager/agents.h \
 	src/manager/claims.c src/manager/claims.h \
 	src/manager/creation.h \
 	src/manager/drive_step.c src/manager/drive_step.h \
