@@ -2,7 +2,6 @@
  * tp-agent - the cluster's end of engagements, a sidecar in the app's pod; see
  * README.md in this directory.
  */
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "agent/rules.h"
 #include "agent/settings.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 static const char usage[] =
     "usage: tp-agent          carry the pod's ports (a sidecar)\n"
@@ -40,9 +40,7 @@ static void harden(void)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    mallopt(M_ARENA_MAX, 1);
-    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
-    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    memory_tune(1, 512 * 1024);
     signal(SIGPIPE, SIG_IGN);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/log.h"
 #include "config.h"
 #include "daemon/control.h"
@@ -38,6 +39,7 @@ static void harden(void)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+    memory_tune(2, 4 * 1024 * 1024);
     signal(SIGPIPE, SIG_IGN);
 }
 

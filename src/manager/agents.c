@@ -282,14 +282,14 @@ void agents_each(const struct agents *a, const struct workload_ref *workload,
     }
 }
 
-/* The agent that is connected for longest. */
+/* The agent that came last: after a rollout the others may be about to end. */
 static struct agent_conn *find_in(const struct agents *a,
                                   const struct workload_ref *workload,
                                   const char *pod)
 {
     const struct agent *agent;
 
-    TAILQ_FOREACH(agent, &a->list, entry)
+    TAILQ_FOREACH_REVERSE(agent, &a->list, agent_list, entry)
     {
         struct agent_conn *conn = conn_of(agent, AGENT_IN);
 

@@ -3,7 +3,6 @@
 #include "config.h"
 #endif
 
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "manager/manager.h"
 #include "manager/options.h"
 #include "manager/selfcheck.h"
@@ -23,8 +23,7 @@ static void signal_cb(uv_signal_t *handle, int signum)
     manager_drain(handle->data);
 }
 
-/* Each stream is a descriptor. Memory: few arenas, and what is free goes back
- * soon; keys must not be in core files. */
+/* Each stream is a descriptor; keys must not be in core files. */
 static void prepare_process(void)
 {
     struct rlimit limit;
@@ -35,11 +34,7 @@ static void prepare_process(void)
     }
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    mallopt(M_ARENA_MAX, 2);
-    /* A TLS stream's read buffer (131 KiB) comes and goes with each read: it
-     * must stay below both, or each read costs an mmap() and an munmap(). */
-    mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 512 * 1024);
+    memory_tune(2, 4 * 1024 * 1024);
     signal(SIGPIPE, SIG_IGN);
 }
 

@@ -87,7 +87,11 @@ def test_intercept(clean, box, name):
         until_answered_by(box, url, "local", 60)
         # the sibling port is still the cluster's
         host = url.split("/")[2].split(":")[0]
-        assert box.out(f"echo ping | nc -N -w 3 {host} 9001") == "ping"
+        wait_until(  # the rollout has just changed the pod
+            "the sibling port",
+            lambda: box.out(f"echo ping | nc -N -w 3 {host} 9001", check=False) == "ping",
+            20,
+        )
         entry = [w for w in listed(clean)["workloads"] if w["name"] == name][0]
         assert [e["type"] for e in entry["engagements"]] == ["intercept"]
         detach(clean, name)
@@ -226,7 +230,7 @@ def test_the_manager_dies(clean, box):
         engage(clean, "intercept", "named", "--port", f"{LOCAL_PORT}:http")
         until_answered_by(box, url_of("named"), "local")
         clean.kubectl(
-            "delete", "pods", "-n", "tp-system", "-l", "app.kubernetes.io/name=tp",
+            "delete", "pods", "-n", "tp-system", "-l", "app.kubernetes.io/name=tp-manager",
             "--grace-period=0", "--force", "--wait=false",
         )  # fmt: skip
         until_answered_by(box, url_of("named"), "local", 60)
