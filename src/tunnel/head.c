@@ -94,11 +94,13 @@ int head_store_body(struct tunnel_stream *s, const uint8_t *data, size_t len)
     if (!head || head->too_large)
         return 0;
     if (len > TUNNEL_BODY_MAX - buf_used(&head->body) ||
-        buf_append(&head->body, data, len) != 0 ||
-        !window_stored(s->tunnel, len)) {
+        buf_append(&head->body, data, len) != 0) {
         head->too_large = true;
         return 0;
     }
+    head->stored += len;
+    if (!window_stored(s->tunnel, len))
+        head->too_large = true;
     return 0;
 }
 
@@ -146,7 +148,7 @@ static void call_open(struct tunnel_stream *s, struct tunnel_open *open)
 static void free_head(struct tunnel_stream *s)
 {
     if (s->head)
-        window_freed(s->tunnel, buf_used(&s->head->body));
+        window_freed(s->tunnel, s->head->stored);
     head_free(s->head);
     s->head = NULL;
 }

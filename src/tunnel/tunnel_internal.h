@@ -63,6 +63,7 @@ struct tunnel_head {
     char *protocol;
     char name[TUNNEL_NAME_LEN + 1]; /* what open->name points to */
     struct buf body;                /* REQUEST */
+    size_t stored;                  /* of it, as window_stored() was told */
     size_t size;                    /* of the header list */
     bool foreign;                   /* has a front proxy's header */
     bool too_large;

@@ -176,6 +176,26 @@ START_TEST(bodies_of_one_mib_and_not_more)
 }
 END_TEST
 
+/* The NUL behind a body was given back as if it had been unread data: after as
+ * many requests as a body has bytes it was refused, and streams were reset. */
+START_TEST(many_requests_leave_the_account_of_unread_data_as_it_was)
+{
+    struct answer a = {0}, b = {0};
+
+    pair.open_cb = answer_requests;
+    pair_init(&pair);
+    for (int i = 1; i <= 50; i++) {
+        tunnel_request(pair.client, "GET", "/none", NULL, answer_cb, &a);
+        RUN_UNTIL(a.calls == i);
+    }
+    tunnel_request(pair.client, "POST", "/len", "{}", answer_cb, &b);
+    RUN_UNTIL(b.calls);
+    ck_assert_int_eq(b.status, 200);
+    ck_assert_str_eq(b.text, "2");
+    pair_close(&pair);
+}
+END_TEST
+
 /* A long answer: the parts that were released so far. */
 struct lines {
     struct tunnel_stream *stream;
@@ -697,6 +717,8 @@ static TCase *request_tests(void)
     tcase_add_test(tc, types_and_errnos_are_inverse);
     tcase_add_test(tc, requests_are_answered);
     tcase_add_test(tc, bodies_of_one_mib_and_not_more);
+    tcase_add_test(tc,
+                   many_requests_leave_the_account_of_unread_data_as_it_was);
     tcase_add_test(tc, watch_gives_whole_lines);
     return tc;
 }
