@@ -55,7 +55,8 @@ struct creation {
     struct claim_conflict conflict;
     struct engagement holder; /* OUST */
     char ousted[ENGAGE_TEXT];
-    bool tested; /* the dry run is done */
+    bool tested;    /* the dry run is done */
+    bool cancelled; /* its client has ended it already */
     unsigned rounds;
     uint64_t due;    /* WAIT; 0: not waiting */
     int drop_status; /* DROP: the answer */

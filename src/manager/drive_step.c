@@ -249,8 +249,9 @@ void status_write_run(struct engagements *e, struct eng *eng,
     snprintf(w->message, sizeof(w->message), "%s", message);
     w->phase = phase;
     w->pods = pods;
-    if (phase == ENGAGEMENT_READY && eng->pub.phase != ENGAGEMENT_READY)
+    if (phase == ENGAGEMENT_READY && !eng->announced)
         w->event = workload_event_build(&eng->pub, true, e->replica);
+    eng->announced = eng->announced || w->event;
     w->job.work = write_work;
     w->job.done = done;
     engage_run(e, &w->job);

@@ -95,6 +95,7 @@ static struct engagements *create(const struct engagements_env *env)
     TAILQ_INIT(&e->list);
     LIST_INIT(&e->sessions);
     TAILQ_INIT(&e->creations);
+    LIST_INIT(&e->asks);
     for (size_t i = 0; i < ENGAGE_BUCKETS; i++)
         LIST_INIT(&e->buckets[i]);
     /* In a pod: its name. */

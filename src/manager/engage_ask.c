@@ -11,11 +11,28 @@ const char *const engage_any_right[] = {"intercept", "replace", "mirror",
                                         "ingest", NULL};
 const char *const engage_environment_right[] = {"environment", NULL};
 
+static bool has_room(const struct engagements *e, const struct identity *who)
+{
+    const struct engage_ask *a;
+    unsigned own = 0;
+
+    LIST_FOREACH(a, &e->asks, entry)
+    {
+        own += identity_same_owner(&a->who, who);
+    }
+    return e->ask_count < ASKS_MAX && own < ASKS_OF_USER;
+}
+
 struct engage_ask *engage_ask_create(struct engagements *e, struct link *link,
                                      struct reply *reply)
 {
-    struct engage_ask *a = calloc(1, sizeof(*a));
+    struct engage_ask *a;
 
+    if (!has_room(e, link_identity(link))) {
+        reply_error(reply, 503, NULL, "too many requests at once");
+        return NULL;
+    }
+    a = calloc(1, sizeof(*a));
     if (!a || identity_copy(&a->who, link_identity(link)) < 0) {
         reply_error(reply, 503, NULL, "out of memory");
         free(a);
@@ -23,11 +40,15 @@ struct engage_ask *engage_ask_create(struct engagements *e, struct link *link,
     }
     a->e = e;
     a->reply = reply;
+    LIST_INSERT_HEAD(&e->asks, a, entry);
+    e->ask_count++;
     return a;
 }
 
 void engage_ask_free(struct engage_ask *a)
 {
+    LIST_REMOVE(a, entry);
+    a->e->ask_count--;
     identity_release(&a->who);
     free(a);
 }

@@ -11,6 +11,7 @@
 #include "manager/engage_reply.h"
 
 struct engage_ask {
+    LIST_ENTRY(engage_ask) entry;
     struct engagements *e;
     struct reply *reply;
     struct identity who;
@@ -22,8 +23,8 @@ struct engage_ask {
     void (*granted)(struct engage_ask *a); /* frees it */
 };
 
-/* Starts; what is zero in it is the caller's to fill. NULL if out of memory
- * (reply is answered then). */
+/* What is zero in it is the caller's to fill. NULL if out of memory, or if
+ * there are too many at once (reply is answered then). */
 struct engage_ask *engage_ask_create(struct engagements *e, struct link *link,
                                      struct reply *reply);
 void engage_ask_start(struct engage_ask *a);

@@ -197,6 +197,11 @@ static void succeed(struct creation *c)
         creation_refuse(c, 503, NULL, "it was ended at once");
         return;
     }
+    if (c->cancelled) {
+        creation_refuse(c, 404, "no-such-engagement", "it was ended at once");
+        engage_end(e, eng, "end", "ended by its user", NULL);
+        return;
+    }
     memcpy(eng->note, c->note, sizeof(eng->note));
     engage_audit(&eng->pub, engagement_type_name(eng->pub.type), true, NULL);
     reply_send(c->reply, 202, answer_of(c, eng));
@@ -260,6 +265,15 @@ static bool is_going(struct creation *c)
     return c->rounds < ROUNDS_MAX && eng && eng->ending;
 }
 
+/* A session that is lost holds on for a while, but not against its owner. */
+static bool is_away(struct creation *c)
+{
+    bool own = identity_same_owner(&c->holder.who, &c->who);
+
+    return engage_session_lost(c->job.e, c->holder.session,
+                               own ? 0 : SESSION_BLOCK_S);
+}
+
 static void resolve_conflict(struct creation *c)
 {
     char text[600];
@@ -268,9 +282,7 @@ static void resolve_conflict(struct creation *c)
         wait_for_holder(c);
     } else if (c->rounds < ROUNDS_MAX && c->spec.force) {
         oust(c, " (--force)");
-    } else if (c->rounds < ROUNDS_MAX &&
-               engage_session_lost(c->job.e, c->holder.session,
-                                   SESSION_BLOCK_S)) {
+    } else if (c->rounds < ROUNDS_MAX && is_away(c)) {
         oust(c, " because your client was away");
     } else {
         claim_explain(&c->conflict, text, sizeof(text));

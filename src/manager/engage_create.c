@@ -82,6 +82,34 @@ bool engage_is_creating(const struct engagements *e, const char *id)
     return false;
 }
 
+bool engage_creation_cancel(struct engagements *e, const struct identity *who,
+                            const char *id)
+{
+    struct creation *c;
+
+    TAILQ_FOREACH(c, &e->creations, entry)
+    {
+        if (!strcmp(c->spec.id, id) && identity_same_owner(&c->who, who)) {
+            c->cancelled = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+static unsigned count_of(const struct engagements *e,
+                         const struct identity *who)
+{
+    const struct creation *c;
+    unsigned n = 0;
+
+    TAILQ_FOREACH(c, &e->creations, entry)
+    {
+        n += identity_same_owner(&c->who, who);
+    }
+    return n;
+}
+
 /* ---- rights ---------------------------------------------------------------
  */
 
@@ -287,10 +315,12 @@ static bool may_start(struct engagements *e, struct link *link,
                       struct reply *reply, const char *id)
 {
     if (!e->listed[0] || !e->listed[1])
-        reply_error(reply, 503, NULL, "the manager has just started");
+        reply_error(reply, 503, NULL, "%s",
+                    *e->trouble ? e->trouble : "the manager has just started");
     else if (engage_is_creating(e, id))
         reply_error(reply, 503, NULL, "it is being made");
-    else if (e->creation_count >= CREATIONS_MAX)
+    else if (e->creation_count >= CREATIONS_MAX ||
+             count_of(e, link_identity(link)) >= CREATIONS_OF_USER)
         reply_error(reply, 503, NULL, "too many at once");
     else if (store_count_session(e, link_session(link)) >= PER_SESSION_MAX)
         reply_error(reply, 422, "cannot", "at most %d engagements of a session",

@@ -30,18 +30,22 @@
 
 struct authorization;
 struct creation;
+struct engage_ask;
 struct kube_client;
 struct link;
 struct links;
 struct reply;
 struct watch;
 
-#define ENGAGE_TEXT     300
-#define ENGAGE_PATH     512
-#define ENGAGE_BUCKETS  256
-#define REPLICA_NAME    254
-#define PER_SESSION_MAX 64 /* engagements */
-#define CREATIONS_MAX   64 /* under way on this replica */
+#define ENGAGE_TEXT       300
+#define ENGAGE_PATH       512
+#define ENGAGE_BUCKETS    256
+#define REPLICA_NAME      254
+#define PER_SESSION_MAX   64 /* engagements */
+#define CREATIONS_MAX     64 /* under way on this replica */
+#define CREATIONS_OF_USER 16
+#define ASKS_MAX          64 /* other requests that wait for the API server */
+#define ASKS_OF_USER      8
 
 /* All times of sessions and replicas (doc/plan, section 6). */
 #define TICK_MS           1000
@@ -77,6 +81,7 @@ struct eng {
     uint64_t started; /* when it was first driven here */
     unsigned patches; /* of the pod template */
     bool restarted;
+    bool announced; /* by a Kubernetes Event */
 
     struct authorization *review;
     uint64_t review_due, failing_since;
@@ -102,10 +107,14 @@ struct engagements {
     LIST_HEAD(, sess) sessions;
     struct json_object *making; /* {"name": true}: sessions under way */
     struct watch *watches[2];
-    bool listed[2];      /* engagements, sessions: known as a whole */
-    uint64_t watched[2]; /* the newest version that the watch has said */
+    bool listed[2];            /* engagements, sessions: known as a whole */
+    char trouble[ENGAGE_TEXT]; /* why they are not known, "" */
+    unsigned troubles;         /* in a row */
+    uint64_t watched[2];       /* the newest version that the watch has said */
     TAILQ_HEAD(, creation) creations;
     size_t creation_count;
+    LIST_HEAD(, engage_ask) asks;
+    size_t ask_count;
 
     struct json_object *replicas; /* {"name": true}: alive */
     bool replicas_known, renewing, janitor;
@@ -157,6 +166,8 @@ void store_release(struct engagements *e);
 void engage_create(struct engagements *e, struct link *link,
                    struct reply *reply, const char *body, size_t len);
 void engage_creations_tick(struct engagements *e);
+bool engage_creation_cancel(struct engagements *e, const struct identity *who,
+                            const char *id);
 bool engage_is_creating(const struct engagements *e, const char *id);
 
 /* ---- engage_drive.c ---- */

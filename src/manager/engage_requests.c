@@ -65,6 +65,16 @@ static void ask_environment(const struct ask_of *a, const struct eng *eng)
     engage_ask_start(ask);
 }
 
+/* Ended before it was there. */
+static bool cancelled(const struct ask_of *a, const char *id)
+{
+    if (strcmp(a->open->method, "DELETE") != 0 ||
+        !engage_creation_cancel(a->e, link_identity(a->link), id))
+        return false;
+    reply_send(a->reply, 200, json_object_new_object());
+    return true;
+}
+
 /* /ID or /ID/environment */
 static void one(const struct ask_of *a, const char *path)
 {
@@ -75,6 +85,8 @@ static void one(const struct ask_of *a, const char *path)
 
     if (len == ENGAGEMENT_ID_LEN)
         memcpy(id, path, len);
+    if (!*rest && cancelled(a, id))
+        return;
     eng = *id ? store_find(a->e, id) : NULL;
     if (!eng || eng->gone ||
         !identity_same_owner(&eng->pub.who, link_identity(a->link)) ||

@@ -6,6 +6,7 @@
  * the watch has overtaken must not bring back what is deleted, so answers older
  * than the newest thing that the watch has said are not taken.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -238,6 +239,14 @@ static void note_version(struct engagements *e, int of, struct json_object *obj)
         e->watched[of] = version;
 }
 
+/* Not each time: it may go on for long. */
+static void complain(struct engagements *e, const char *text)
+{
+    if (e->troubles++ % 50 == 0)
+        log_warn("%s", text);
+    snprintf(e->trouble, sizeof(e->trouble), "%s", text);
+}
+
 static void engagements_cb(void *arg, enum watch_event event,
                            struct json_object *obj, const char *text)
 {
@@ -258,9 +267,10 @@ static void engagements_cb(void *arg, enum watch_event event,
     case WATCH_LISTED:
         remove_unseen(e, strtoull(text, NULL, 10));
         e->listed[OF_ENGAGEMENTS] = true;
+        e->troubles = 0;
         break;
     case WATCH_TROUBLE:
-        log_warn("%s", text);
+        complain(e, text);
         break;
     }
 }
@@ -358,7 +368,7 @@ static void sessions_cb(void *arg, enum watch_event event,
         e->listed[OF_SESSIONS] = true;
         break;
     case WATCH_TROUBLE:
-        log_warn("%s", text);
+        complain(e, text);
         break;
     }
 }
