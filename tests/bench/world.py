@@ -188,13 +188,13 @@ class World:
         if self.node:
             images = [f"{APP}:latest", PUMP]
             if self.install:
-                images.append(self._manager_image())
+                images += self._cluster_images()
             run(TOP / "tests/cluster/load", *images, timeout=300)
 
-    def _manager_image(self):
+    def _cluster_images(self):
         run("make", "-s", "-C", self.build, "-f", "Makefile", "images", timeout=600)
-        tar = self.build / "build/images/tp-manager.tar"
-        return run("docker", "load", "-q", "-i", tar).stdout.split()[-1]
+        tars = [self.build / f"build/images/tp-{n}.tar" for n in ("manager", "agent")]
+        return [run("docker", "load", "-q", "-i", t).stdout.split()[-1] for t in tars]
 
     def _apply(self):
         with tempfile.TemporaryDirectory() as work:
