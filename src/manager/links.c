@@ -249,6 +249,25 @@ void links_drain_incoming(struct links *links)
     }
 }
 
+static bool is_idle(const struct link *link)
+{
+    struct tunnel_stats stats;
+
+    tunnel_get_stats(link->tunnel, &stats);
+    return stats.streams <= events_count(&link->events);
+}
+
+void links_close_idle(struct links *links)
+{
+    struct link *link, *next;
+
+    for (link = TAILQ_FIRST(&links->list); link; link = next) {
+        next = TAILQ_NEXT(link, entry);
+        if (is_idle(link))
+            link_close(link, "the manager ends");
+    }
+}
+
 size_t links_count(const struct links *links)
 {
     return links->count;

@@ -14,11 +14,12 @@
 #include "manager/server.h"
 #include "manager/snapshot.h"
 
-/* Links have so long to go elsewhere; and so long the API is served at least,
- * until the API server knows that this replica is gone. */
-#define DRAIN_MS     10000
-#define DRAIN_MIN_MS 3000
-#define DRAIN_POLL   200
+/* Links without connections have so long to go elsewhere (those with some:
+ * --drain-timeout); and so long the API is served at least, until the API
+ * server knows that this replica is gone. */
+#define DRAIN_IDLE_MS 10000
+#define DRAIN_MIN_MS  3000
+#define DRAIN_POLL    200
 
 /* So long engaged connections still come by here: until then the clients have
  * incoming links at other replicas. */
@@ -54,9 +55,17 @@ static void drain_cb(uv_timer_t *timer)
         links_drain_incoming(m->links);
         agents_drain(m->parts.agents);
     }
-    if (since >= DRAIN_MS ||
-        (since >= DRAIN_MIN_MS && links_count(m->links) == 0))
-        stop(m);
+    if (since >= DRAIN_IDLE_MS)
+        links_close_idle(m->links);
+    if (since < DRAIN_MIN_MS)
+        return;
+    if (since >= (uint64_t)m->options->drain * 1000)
+        log_warn("%zu links still have connections after %u s (--drain-timeout)"
+                 ": they end now",
+                 links_count(m->links), m->options->drain);
+    else if (links_count(m->links) > 0)
+        return;
+    stop(m);
 }
 
 void manager_drain(struct manager *m)
