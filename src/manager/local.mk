@@ -59,6 +59,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/server_answer.c \
 	src/manager/server_body.c src/manager/server_body.h \
 	src/manager/server_conn.c src/manager/server_internal.h \
+	src/manager/slices.c src/manager/slices.h \
 	src/manager/snapshot.c src/manager/snapshot.h \
 	src/manager/subnets.c src/manager/subnets.h \
 	src/manager/webhook.c src/manager/webhook.h \

@@ -104,11 +104,18 @@ static int create_agents(struct manager *m, struct tp_error *err)
     };
 
     m->parts.agents = agents_create(&env);
-    if (m->parts.agents)
-        m->replicas =
-            replicas_create(m->loop, m->api, m->options, m->parts.agents);
-    if (!m->replicas)
+    if (!m->parts.agents)
         return tp_error_errno(err, -ENOMEM, "agents");
+    m->replicas = replicas_create(
+        &(struct replicas_env){.loop = m->loop,
+                               .endpoint = &m->endpoint,
+                               .options = m->options,
+                               .agents = m->parts.agents,
+                               .changed_cb = refresh_replicas_cb,
+                               .arg = m},
+        err);
+    if (!m->replicas)
+        return err->code;
     m->agents_server = server_create(m->loop, &m->options->listen_agents, true,
                                      agents_request_cb, m->parts.agents, err);
     return m->agents_server ? 0 : err->code;
