@@ -20,6 +20,7 @@ struct links *links_create(const struct links_env *env)
         return NULL;
     links->env = *env;
     TAILQ_INIT(&links->list);
+    dial_turns_init(&links->turns, env->loop);
     return links;
 }
 
@@ -43,6 +44,7 @@ void links_close(struct links *links)
     links->closing = true;
     while ((link = TAILQ_FIRST(&links->list)))
         link_close(link, "the manager ends");
+    dial_turns_close(&links->turns);
 }
 
 void links_destroy(struct links *links)

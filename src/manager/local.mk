@@ -15,6 +15,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/certificate.c src/manager/certificate.h \
 	src/manager/cluster.c src/manager/cluster.h \
 	src/manager/credentials.c src/manager/credentials.h \
+	src/manager/dial_turns.c src/manager/dial_turns.h \
 	src/manager/discovery.c src/manager/discovery.h \
 	src/manager/engagements.h \
 	src/manager/events.c src/manager/events.h \
