@@ -74,6 +74,21 @@ static void print_link(struct cli *cli, struct json_object *status)
     cli_print(cli, "\n");
 }
 
+/* Links to managers that end, with what still runs on them. */
+static void print_former(struct cli *cli, struct json_object *list)
+{
+    size_t n = json_array_len(list);
+    int64_t streams = 0;
+
+    for (size_t i = 0; i < n; i++)
+        streams +=
+            json_get_int(json_object_array_get_idx(list, i), "streams", 0);
+    if (n > 0)
+        cli_print(cli, "  %-12s%zu link%s with %" PRId64 " connection%s\n",
+                  "former", n, n == 1 ? "" : "s", streams,
+                  streams == 1 ? "" : "s");
+}
+
 static void print_traffic(struct cli *cli, struct json_object *status)
 {
     if (!json_get(status, "streams"))
@@ -133,6 +148,7 @@ static void print_status(struct cli *cli, struct json_object *status)
     print_text(cli, "user", json_get_str(status, "user", NULL));
     print_since(cli, "since", json_get_int(status, "since", 0));
     print_link(cli, status);
+    print_former(cli, json_get_array(status, "formerLinks"));
     print_text(cli, "manager", json_get_str(status, "manager.version", NULL));
     print_list(cli, "services", json_get_array(status, "subnets.service"));
     print_list(cli, "pods", json_get_array(status, "subnets.pod"));

@@ -230,6 +230,12 @@ void datapath_set_tunnel(struct datapath *dp, struct tunnel *t)
     udp_capture_set_tunnel(dp->udp, t);
 }
 
+void datapath_add_bytes(struct datapath *dp, uint64_t in, uint64_t out)
+{
+    dp->bytes_in += in;
+    dp->bytes_out += out;
+}
+
 void datapath_get_stats(const struct datapath *dp, struct datapath_stats *stats)
 {
     struct tcp_capture_stats tcp;

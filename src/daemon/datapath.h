@@ -61,6 +61,9 @@ int datapath_set_routes(struct datapath *dp,
  * never destroys it and must be told before it is destroyed. */
 void datapath_set_tunnel(struct datapath *dp, struct tunnel *t);
 
+/* Bytes that former links have moved since they were replaced. */
+void datapath_add_bytes(struct datapath *dp, uint64_t in, uint64_t out);
+
 void datapath_get_stats(const struct datapath *dp,
                         struct datapath_stats *stats);
 

@@ -449,6 +449,12 @@ struct tunnel *link_tunnel(const struct link *l)
     return l->tunnel;
 }
 
+void link_retire(struct link *l)
+{
+    tunnel_unwatch(l->tunnel);
+    tunnel_drain(l->tunnel);
+}
+
 bool link_is_websocket(const struct link *l)
 {
     return l->websocket;

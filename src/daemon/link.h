@@ -56,6 +56,9 @@ void link_destroy(struct link *l);
 
 /* After ready_cb. */
 struct tunnel *link_tunnel(const struct link *l);
+/* Outgoing: no new streams and no events any more; closed_cb comes after the
+ * last conversation. */
+void link_retire(struct link *l);
 bool link_is_websocket(const struct link *l);
 /* The address at the other end of the socket: API server or proxy. */
 const union sockaddr_any *link_peer(const struct link *l);

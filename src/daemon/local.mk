@@ -30,6 +30,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/session.c src/daemon/session.h \
 	src/daemon/session_apply.c \
 	src/daemon/session_config.c src/daemon/session_config.h \
+	src/daemon/session_former.c \
 	src/daemon/session_incoming.c \
 	src/daemon/session_internal.h \
 	src/daemon/session_links.c \
@@ -43,7 +44,7 @@ tp_daemon_LDADD = $(DAEMON_LIBS)
 
 if HAVE_CHECK
 check_PROGRAMS += check_control check_dns check_engagement check_link \
-	check_session
+	check_session check_session_links
 check_engagement_SOURCES = tests/unit/check_engagement.c \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
 check_engagement_CFLAGS = $(CHECK_CFLAGS_ALL)
@@ -62,4 +63,8 @@ check_link_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 check_session_SOURCES = tests/unit/check_session.c
 check_session_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_session_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+check_session_links_SOURCES = tests/unit/check_session_links.c \
+	tests/unit/check_net.h tests/unit/check_net_support.c
+check_session_links_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_session_links_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 endif

@@ -4,7 +4,8 @@
  * One is kept while engagements want it and the outgoing link works
  * (credentials and reachability are that one's matter). It may lie on another
  * replica. A manager that goes says so, and the next link is made before this
- * one ends: agents go to the replica that has the newest one.
+ * one ends: agents go to the replica that has the newest one. The former one
+ * takes streams until its manager has told its agents, and keeps them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -54,8 +55,8 @@ static void ready_cb(void *arg, struct json_object *hello)
     struct session *s = sl->s;
 
     (void)hello;
-    session_link_drop(&s->incoming_old);
-    s->incoming_old = s->incoming;
+    if (s->incoming)
+        session_former_add(&s->incoming_former, s->incoming);
     s->incoming = sl;
     s->incoming_next = NULL;
     s->incoming_attempts = 0;
@@ -79,10 +80,8 @@ static void closed_cb(void *arg, const char *why)
     struct session_link *sl = arg;
     struct session *s = sl->s;
 
-    if (sl == s->incoming_old) {
-        session_link_drop(&s->incoming_old);
+    if (session_former_ended(&s->incoming_former, sl))
         return;
-    }
     snprintf(s->incoming_error, sizeof(s->incoming_error), "%s", why);
     log_warn("the incoming link is lost: %s", s->incoming_error);
     session_link_drop(&s->incoming);
@@ -134,6 +133,7 @@ static void dial(struct session *s)
     sl = calloc(1, sizeof(*sl));
     if (sl) {
         sl->s = s;
+        sl->incoming = true;
         sl->link = link_create(s->env.loop, &config, &incoming_ops, sl, &err);
     }
     if (sl && sl->link) {
@@ -155,7 +155,7 @@ void session_incoming_drop(struct session *s)
     uv_timer_stop(s->incoming_retry);
     session_link_drop(&s->incoming_next);
     session_link_drop(&s->incoming);
-    session_link_drop(&s->incoming_old);
+    session_former_drop(&s->incoming_former);
 }
 
 void session_incoming_update(struct session *s)

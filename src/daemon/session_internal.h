@@ -4,6 +4,7 @@
  *   session.c             life, states, credentials
  *   session_links.c       links: making, losing, replacing
  *   session_incoming.c    the link on which the manager opens streams
+ *   session_former.c      links that were replaced and still have conversations
  *   session_apply.c       what the manager said, to DNS, data path, resolv.conf
  *   session_status.c      the status object
  */
@@ -21,6 +22,17 @@
 struct session_link {
     struct session *s;
     struct link *link;
+    bool incoming;
+    int64_t retired;              /* EPOCH when it became a former one */
+    uint64_t bytes_in, bytes_out; /* counted already; see session_former.c */
+};
+
+/* Each may hold 8 MiB of unread bytes and a descriptor. */
+#define SESSION_FORMER_MAX 8
+
+struct session_former {
+    struct session_link *links[SESSION_FORMER_MAX]; /* oldest first */
+    size_t count;
 };
 
 struct session {
@@ -34,8 +46,9 @@ struct session {
 
     struct session_link *current; /* carries the traffic; NULL: none */
     struct session_link *next;    /* is being made */
-    struct session_link *old;     /* still has conversations */
-    struct session_link *incoming, *incoming_next, *incoming_old;
+    struct session_former former; /* still have conversations */
+    struct session_link *incoming, *incoming_next;
+    struct session_former incoming_former;
     bool incoming_wanted, incoming_websocket;
     unsigned incoming_attempts;
     uv_timer_t *incoming_retry;
@@ -77,6 +90,18 @@ void session_need_credentials(struct session *s);
 void session_incoming_update(struct session *s);
 void session_incoming_drop(struct session *s);
 void session_incoming_retry_cb(uv_timer_t *timer);
+
+/* session_former.c */
+/* Takes the link; the oldest goes if there are too many. */
+void session_former_add(struct session_former *f, struct session_link *sl);
+/* Drops the link if it is one of them; false if it is not. */
+bool session_former_ended(struct session_former *f, struct session_link *sl);
+void session_former_drop(struct session_former *f);
+/* Counts what they have moved up to now. */
+void session_former_count(const struct session_former *f);
+/* Adds an object for each to the array. */
+void session_former_list(const struct session_former *f,
+                         struct json_object *array);
 
 /* session_links.c */
 /* Destroys and frees what is there, and leaves NULL. */

@@ -38,7 +38,7 @@ void session_drop_links(struct session *s)
     session_incoming_drop(s);
     session_link_drop(&s->next);
     session_link_drop(&s->current);
-    session_link_drop(&s->old);
+    session_former_drop(&s->former);
 }
 
 static void schedule_retry(struct session *s)
@@ -98,14 +98,16 @@ static void failed_cb(void *arg, const struct link_failure *f)
     attempt_failed(s, &copy);
 }
 
-/* The former link keeps its conversations until the manager ends it. */
+/* Its conversations go on until the manager ends it. */
 static void retire_current(struct session *s)
 {
-    session_link_drop(&s->old);
-    s->old = s->current;
+    struct session_link *sl = s->current;
+
     s->current = NULL;
-    if (s->old)
-        tunnel_drain(link_tunnel(s->old->link));
+    if (!sl)
+        return;
+    session_former_add(&s->former, sl);
+    link_retire(sl->link);
 }
 
 static bool has_feature(struct json_object *hello, const char *name)
@@ -193,10 +195,8 @@ static void closed_cb(void *arg, const char *why)
     struct session *s = sl->s;
     char text[400];
 
-    if (sl == s->old) {
-        session_link_drop(&s->old);
+    if (session_former_ended(&s->former, sl))
         return;
-    }
     snprintf(text, sizeof(text), "the link to the cluster is lost: %s", why);
     session_use_tunnel(s, NULL);
     session_link_drop(&s->current);

@@ -33,6 +33,15 @@ static void put_link(const struct session *s, struct json_object *status)
     put_int(link, "reconnects", s->reconnects);
 }
 
+static void put_former(const struct session *s, struct json_object *status)
+{
+    struct json_object *list = json_object_new_array();
+
+    session_former_list(&s->former, list);
+    session_former_list(&s->incoming_former, list);
+    json_object_object_add(status, "formerLinks", list);
+}
+
 static void put_dns(const struct session *s, struct json_object *status)
 {
     struct json_object *dns = json_object_new_object();
@@ -57,6 +66,7 @@ static void put_datapath(const struct session *s, struct json_object *status)
     struct json_object *bytes = json_object_new_object();
     struct datapath_stats stats = {0};
 
+    session_former_count(&s->former);
     datapath_get_stats(s->env.datapath, &stats);
     json_put_str(status, "hold", stats.hold);
     json_put_str(status, "redirect", "tproxy");
@@ -100,6 +110,7 @@ struct json_object *session_status(const struct session *s)
         put_session(s, status);
     if (s->current)
         put_link(s, status);
+    put_former(s, status);
     put_object(status, "manager", s->manager);
     put_object(status, "subnets", s->info.subnets);
     if (s->info.domain)

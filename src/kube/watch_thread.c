@@ -85,12 +85,18 @@ static int request(struct watch *w, const char *path, struct tp_error *err)
 
 /* ---- list ---------------------------------------------------------------- */
 
+/* The collection's path may select already. */
+static const char *separator(const struct watch *w)
+{
+    return strchr(w->path, '?') ? "&" : "?";
+}
+
 static char *page_path(const struct watch *w, const char *token)
 {
     char *escaped = curl_easy_escape(w->client->curl, token, 0), *path = NULL;
 
-    if (escaped && asprintf(&path, "%s?limit=%d%s%s", w->path, PAGE,
-                            *token ? "&continue=" : "", escaped) < 0)
+    if (escaped && asprintf(&path, "%s%slimit=%d%s%s", w->path,
+                            separator(w), PAGE, *token ? "&continue=" : "", escaped) < 0)
         path = NULL;
     curl_free(escaped);
     return path;
@@ -232,9 +238,9 @@ static int stream(struct watch *w, struct tp_error *err)
     int rc;
 
     if (asprintf(&path,
-                 "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%d"
+                 "%s%swatch=1&allowWatchBookmarks=true&timeoutSeconds=%d"
                  "&resourceVersion=%s",
-                 w->path, WATCH_S, w->version) < 0) {
+                 w->path, separator(w), WATCH_S, w->version) < 0) {
         path = NULL;
         return -ENOMEM;
     }

@@ -214,7 +214,7 @@ void engage_janitor_tick(struct engagements *e);
 const char *link_session(const struct link *link);
 const char *link_namespace(const struct link *link);
 const struct identity *link_identity(const struct link *link);
-/* Links that have said hello; cb must not end them. */
+/* Links that have said hello and are not drained; cb must not end them. */
 typedef void engage_link_cb(void *arg, struct link *link);
 void engage_links_each(const struct links *links, engage_link_cb *cb,
                        void *arg);

@@ -1,4 +1,9 @@
-/* engage_links.c - the links of a session on this replica */
+/*
+ * engage_links.c - the links of a session on this replica
+ *
+ * One that is drained holds neither its session nor its engagements here: it may
+ * carry connections for a minute yet, and another replica is in charge.
+ */
 #include <string.h>
 
 #include "manager/engage_internal.h"
@@ -30,13 +35,18 @@ static bool is_of(const struct link *link, const char *session)
     return link->greeted && !strcmp(link->name, session);
 }
 
+static bool holds(const struct link *link, const char *session)
+{
+    return is_of(link, session) && !link->drained;
+}
+
 void engage_links_each(const struct links *links, engage_link_cb *cb, void *arg)
 {
     struct link *link;
 
     TAILQ_FOREACH(link, &links->list, entry)
     {
-        if (link->greeted)
+        if (link->greeted && !link->drained)
             cb(arg, link);
     }
 }
@@ -47,7 +57,7 @@ bool engage_links_outgoing(const struct links *links, const char *session)
 
     TAILQ_FOREACH(link, &links->list, entry)
     {
-        if (is_of(link, session) && is_outgoing(link))
+        if (holds(link, session) && is_outgoing(link))
             return true;
     }
     return false;
@@ -59,7 +69,7 @@ bool engage_links_any(const struct links *links, const char *session)
 
     TAILQ_FOREACH(link, &links->list, entry)
     {
-        if (is_of(link, session))
+        if (holds(link, session))
             return true;
     }
     return false;

@@ -76,6 +76,16 @@ int events_open(struct events *events, struct tunnel_stream *s)
     return tunnel_stream_answer(s, 0);
 }
 
+unsigned events_count(const struct events *events)
+{
+    const struct event_stream *e;
+    unsigned n = 0;
+
+    LIST_FOREACH(e, &events->streams, entry)
+    n++;
+    return n;
+}
+
 static bool append_line(struct event_stream *e, const char *line)
 {
     size_t len = strlen(line);

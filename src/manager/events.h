@@ -20,6 +20,8 @@ void events_init(struct events *events);
 
 /* Answers s with the long list of events. 0 or a negative errno. */
 int events_open(struct events *events, struct tunnel_stream *s);
+/* How many streams are listeners. */
+unsigned events_count(const struct events *events);
 /* One JSON line to all who listen. Who does not read is reset. */
 void events_send(struct events *events, const char *line);
 

@@ -270,6 +270,7 @@ static bool link_init(struct link *link, struct links *links,
     snprintf(link->name, sizeof(link->name), "%s", name);
     bucket_init(&link->dials, DIALS_PER_S, DIALS_PER_S, now);
     bucket_init(&link->denials, DENIALS_PER_S, DENIALS_BURST, now);
+    dial_share_init(&link->share);
     events_init(&link->events);
     return true;
 }

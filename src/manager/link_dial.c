@@ -1,8 +1,8 @@
 /*
  * link_dial.c - the far end of a client's TCP and UDP conversations
  *
- * Until the connection is there the stream's user is a `struct dial`; then the
- * relay or the UDP flow takes over.
+ * Until the connection is there the stream's user is a `struct dial`, which may
+ * wait for its turn (dial_turns.h); then the relay or the UDP flow takes over.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,8 +26,11 @@
 #define DNS_IDLE_MS 10000
 
 struct dial {
+    struct dial_job job; /* first: a job is its dial */
     struct link *link;
     struct tunnel_stream *stream;
+    enum tunnel_kind kind;
+    union sockaddr_any addr;
     struct connect_op *op;
 };
 
@@ -77,15 +80,15 @@ static int check(struct link *link, const struct tunnel_open *open)
     return 0;
 }
 
-/* ---- TCP
- * ---------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------- */
 
-/* The client went away before the far end answered. */
+/* The client went away before the far end answered, or the dial has failed. */
 static void dial_closed_cb(void *arg, int status)
 {
     struct dial *d = arg;
 
     (void)status;
+    dial_turns_cancel(&d->link->links->turns, &d->job);
     if (d->op)
         connect_cancel(d->op);
     free(d);
@@ -119,6 +122,8 @@ static const struct tunnel_stream_ops dial_ops = {
     .closed_cb = dial_closed_cb,
 };
 
+/* ---- TCP ------------------------------------------------------------------ */
+
 static void relay_ended_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out)
 {
     (void)arg;
@@ -148,27 +153,15 @@ static void connected_cb(void *arg, int status, int fd)
     free(d);
 }
 
-static int dial_tcp(struct link *link, struct tunnel_stream *s,
-                    const struct tunnel_open *open)
+static void dial_tcp(struct dial *d)
 {
-    struct dial *d = calloc(1, sizeof(*d));
-
-    if (!d)
-        return -ENOMEM;
-    d->link = link;
-    d->stream = s;
-    d->op = connect_start(link->links->env.loop, &open->addr, 0, CONNECT_MS,
+    d->op = connect_start(d->link->links->env.loop, &d->addr, 0, CONNECT_MS,
                           connected_cb, d);
-    if (!d->op) {
-        free(d);
-        return -ENOMEM;
-    }
-    tunnel_stream_set_user(s, &dial_ops, d);
-    return 0;
+    if (!d->op)
+        tunnel_stream_answer(d->stream, -ENOMEM);
 }
 
-/* ---- UDP
- * ---------------------------------------------------------------------- */
+/* ---- UDP ------------------------------------------------------------------ */
 
 static void flow_closed_cb(void *arg, int status)
 {
@@ -178,34 +171,50 @@ static void flow_closed_cb(void *arg, int status)
 
 static const struct tunnel_udp_ops flow_ops = {.closed_cb = flow_closed_cb};
 
-static int dial_udp(struct link *link, struct tunnel_stream *s,
-                    const struct tunnel_open *open)
+/* The socket, or a negative errno. */
+static int connect_udp(const union sockaddr_any *addr)
 {
-    const union sockaddr_any *addr = &open->addr;
-    unsigned idle = sockaddr_port(addr) == 53 ? DNS_IDLE_MS : UDP_IDLE_MS;
     int fd = socket(addr->sa.sa_family,
                     SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int rc = 0;
+    int rc = fd < 0 ? -errno : 0;
 
-    if (fd < 0)
+    if (fd >= 0 && connect(fd, &addr->sa, sockaddr_len(addr)) < 0) {
         rc = -errno;
-    else if (connect(fd, &addr->sa, sockaddr_len(addr)) < 0)
-        rc = -errno;
-    count(link, rc);
-    if (rc < 0) {
-        if (fd >= 0)
-            close(fd);
-        return rc;
+        close(fd);
     }
-    if (!tunnel_udp_serve(link->links->env.loop, s, fd, idle, &flow_ops, NULL))
-        return -ENOMEM;
-    return 0;
+    return rc < 0 ? rc : fd;
+}
+
+static void dial_udp(struct dial *d)
+{
+    unsigned idle = sockaddr_port(&d->addr) == 53 ? DNS_IDLE_MS : UDP_IDLE_MS;
+    int fd = connect_udp(&d->addr);
+
+    count(d->link, fd < 0 ? fd : 0);
+    if (fd < 0)
+        tunnel_stream_answer(d->stream, fd);
+    else if (tunnel_udp_serve(d->link->links->env.loop, d->stream, fd, idle,
+                              &flow_ops, NULL))
+        free(d); /* else dial_closed_cb() does */
+}
+
+/* ---- the turn ------------------------------------------------------------- */
+
+static void start_cb(struct dial_job *job)
+{
+    struct dial *d = (struct dial *)job;
+
+    if (d->kind == TUNNEL_UDP)
+        dial_udp(d);
+    else
+        dial_tcp(d);
 }
 
 int link_dial(struct link *link, struct tunnel_stream *s,
               const struct tunnel_open *open)
 {
     struct tunnel_open unmapped = *open;
+    struct dial *d;
     int rc;
 
     /* The address that is checked is the one that is connected. */
@@ -215,6 +224,15 @@ int link_dial(struct link *link, struct tunnel_stream *s,
         count(link, rc);
         return rc;
     }
-    return open->kind == TUNNEL_UDP ? dial_udp(link, s, &unmapped)
-                                    : dial_tcp(link, s, &unmapped);
+    d = calloc(1, sizeof(*d));
+    if (!d)
+        return -ENOMEM;
+    *d = (struct dial){.job.start_cb = start_cb,
+                       .link = link,
+                       .stream = s,
+                       .kind = open->kind,
+                       .addr = unmapped.addr};
+    tunnel_stream_set_user(s, &dial_ops, d);
+    dial_turns_submit(&link->links->turns, &link->share, &d->job);
+    return 0;
 }

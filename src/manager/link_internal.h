@@ -9,6 +9,7 @@
 
 #include "base/bucket.h"
 #include "base/sockaddr.h"
+#include "manager/dial_turns.h"
 #include "manager/events.h"
 #include "manager/identity.h"
 #include "manager/links.h"
@@ -23,6 +24,7 @@ struct links {
     struct links_env env;
     TAILQ_HEAD(, link) list;
     size_t count;
+    struct dial_turns turns;
     bool draining;
     bool closing;
 };
@@ -41,6 +43,7 @@ struct link {
     bool greeted;
     bool drained; /* no new streams */
     bool closing;
+    struct dial_share share;
     struct bucket dials;
     struct bucket denials; /* lines of the audit log */
     uint64_t suppressed;

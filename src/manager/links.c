@@ -20,6 +20,7 @@ struct links *links_create(const struct links_env *env)
         return NULL;
     links->env = *env;
     TAILQ_INIT(&links->list);
+    dial_turns_init(&links->turns, env->loop);
     return links;
 }
 
@@ -43,6 +44,7 @@ void links_close(struct links *links)
     links->closing = true;
     while ((link = TAILQ_FIRST(&links->list)))
         link_close(link, "the manager ends");
+    dial_turns_close(&links->turns);
 }
 
 void links_destroy(struct links *links)
@@ -246,6 +248,25 @@ void links_drain_incoming(struct links *links)
         next = TAILQ_NEXT(link, entry);
         if (link->direction == LINK_INCOMING)
             link_drain(link);
+    }
+}
+
+static bool is_idle(const struct link *link)
+{
+    struct tunnel_stats stats;
+
+    tunnel_get_stats(link->tunnel, &stats);
+    return stats.streams <= events_count(&link->events);
+}
+
+void links_close_idle(struct links *links)
+{
+    struct link *link, *next;
+
+    for (link = TAILQ_FIRST(&links->list); link; link = next) {
+        next = TAILQ_NEXT(link, entry);
+        if (is_idle(link))
+            link_close(link, "the manager ends");
     }
 }
 

@@ -88,6 +88,9 @@ struct tunnel *links_incoming_tunnel(const struct links *links,
 void links_drain(struct links *links);
 /* No new streams on incoming links either. */
 void links_drain_incoming(struct links *links);
+/* Ends the links on which nothing runs but events: their clients have found no
+ * other, or wait for this end. */
+void links_close_idle(struct links *links);
 size_t links_count(const struct links *links);
 
 /* Adds what the running links have moved and hold now to *metrics. */

@@ -15,6 +15,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/certificate.c src/manager/certificate.h \
 	src/manager/cluster.c src/manager/cluster.h \
 	src/manager/credentials.c src/manager/credentials.h \
+	src/manager/dial_turns.c src/manager/dial_turns.h \
 	src/manager/discovery.c src/manager/discovery.h \
 	src/manager/engagements.h \
 	src/manager/events.c src/manager/events.h \
@@ -59,6 +60,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/server_answer.c \
 	src/manager/server_body.c src/manager/server_body.h \
 	src/manager/server_conn.c src/manager/server_internal.h \
+	src/manager/slices.c src/manager/slices.h \
 	src/manager/snapshot.c src/manager/snapshot.h \
 	src/manager/subnets.c src/manager/subnets.h \
 	src/manager/webhook.c src/manager/webhook.h \

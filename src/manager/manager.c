@@ -14,11 +14,12 @@
 #include "manager/server.h"
 #include "manager/snapshot.h"
 
-/* Links have so long to go elsewhere; and so long the API is served at least,
- * until the API server knows that this replica is gone. */
-#define DRAIN_MS     10000
-#define DRAIN_MIN_MS 3000
-#define DRAIN_POLL   200
+/* Links without connections have so long to go elsewhere (those with some:
+ * --drain-timeout); and so long the API is served at least, until the API
+ * server knows that this replica is gone. */
+#define DRAIN_IDLE_MS 10000
+#define DRAIN_MIN_MS  3000
+#define DRAIN_POLL    200
 
 /* So long engaged connections still come by here: until then the clients have
  * incoming links at other replicas. */
@@ -54,9 +55,17 @@ static void drain_cb(uv_timer_t *timer)
         links_drain_incoming(m->links);
         agents_drain(m->parts.agents);
     }
-    if (since >= DRAIN_MS ||
-        (since >= DRAIN_MIN_MS && links_count(m->links) == 0))
-        stop(m);
+    if (since >= DRAIN_IDLE_MS)
+        links_close_idle(m->links);
+    if (since < DRAIN_MIN_MS)
+        return;
+    if (since >= (uint64_t)m->options->drain * 1000)
+        log_warn("%zu links still have connections after %u s (--drain-timeout)"
+                 ": they end now",
+                 links_count(m->links), m->options->drain);
+    else if (links_count(m->links) > 0)
+        return;
+    stop(m);
 }
 
 void manager_drain(struct manager *m)
@@ -95,11 +104,18 @@ static int create_agents(struct manager *m, struct tp_error *err)
     };
 
     m->parts.agents = agents_create(&env);
-    if (m->parts.agents)
-        m->replicas =
-            replicas_create(m->loop, m->api, m->options, m->parts.agents);
-    if (!m->replicas)
+    if (!m->parts.agents)
         return tp_error_errno(err, -ENOMEM, "agents");
+    m->replicas = replicas_create(
+        &(struct replicas_env){.loop = m->loop,
+                               .endpoint = &m->endpoint,
+                               .options = m->options,
+                               .agents = m->parts.agents,
+                               .changed_cb = refresh_replicas_cb,
+                               .arg = m},
+        err);
+    if (!m->replicas)
+        return err->code;
     m->agents_server = server_create(m->loop, &m->options->listen_agents, true,
                                      agents_request_cb, m->parts.agents, err);
     return m->agents_server ? 0 : err->code;

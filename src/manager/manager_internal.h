@@ -43,6 +43,7 @@ struct manager {
     struct credentials credentials;
     struct tls_ctx *tls, *agents_tls;
     struct policy policy;
+    struct subnets replicas_addrs; /* newer than the snapshot's */
     struct info info;
     char *info_text; /* to see a change */
     struct json_object *client_config;
@@ -69,6 +70,8 @@ void refresh_start(struct manager *m);
  * but not the first time. */
 int refresh_files(struct manager *m, struct tp_error *err);
 void refresh_release(struct manager *m);
+/* Of replicas.h; arg is the manager: their addresses are denied from now on. */
+void refresh_replicas_cb(void *arg, struct json_object *slices);
 
 /* webhook_listener.c: the webhook's port, and the settings of agents. */
 int webhook_start(struct manager *m, struct tp_error *err);

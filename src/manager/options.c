@@ -84,6 +84,8 @@ static const struct option_row rows[] = {
      "a second and link, each way; 0: no limit"},
     {"link-max", KIND_COUNT, AT(link_max), "20", "N",
      "links of one user; 0: no limit"},
+    {"drain-timeout", KIND_COUNT, AT(drain), "60", "SECONDS",
+     "that running connections have after SIGTERM"},
     {"agent-idle", KIND_COUNT, AT(agent_idle), "3600", "SECONDS",
      "then agents that nobody needs are removed; 0: never"},
     {"log-level", KIND_LEVEL, AT(log_level), "info", "LEVEL",

@@ -4,7 +4,8 @@
  * Each minute (each 2 s until it is ready) the cluster is read in a worker
  * thread and the mounted files on the loop; what changed is put in force. A
  * part that cannot be read stays as it was, with one line in the log. Only
- * front-proxy rules that could be read but are not acceptable end at once.
+ * front-proxy rules that could be read but are not acceptable end at once. The
+ * addresses of new replicas do not wait for the minute (replicas.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "manager/api.h"
+#include "manager/cluster.h"
 #include "manager/files.h"
 #include "manager/identity.h"
 #include "manager/manager_internal.h"
@@ -176,7 +178,8 @@ static int build_policy(const struct manager *m, struct policy *p)
         subnets_add_all(&p->allowed, &o->dial_allow) < 0 ||
         subnets_add_all(&p->nodes, &m->snapshot->nodes) < 0 ||
         subnets_add_all(&p->node_exceptions, &o->dial_allow_node) < 0 ||
-        subnets_add_all(&p->self, &m->snapshot->self) < 0)
+        subnets_add_all(&p->self, &m->snapshot->self) < 0 ||
+        subnets_add_all(&p->self, &m->replicas_addrs) < 0)
         return -ENOMEM;
     replicas_add_own(&p->self);
     subnets_merge(&p->allowed);
@@ -197,6 +200,21 @@ static void use_policy(struct manager *m)
     }
     policy_release(&m->policy);
     m->policy = fresh;
+}
+
+void refresh_replicas_cb(void *arg, struct json_object *slices)
+{
+    struct manager *m = arg;
+    struct subnets fresh = {0};
+
+    if (cluster_add_endpoints(&fresh, slices) < 0) {
+        subnets_release(&fresh);
+        log_error("the replicas' addresses: out of memory");
+        return;
+    }
+    take_subnets(&m->replicas_addrs, &fresh);
+    if (m->self_known)
+        use_policy(m); /* else the first round does it */
 }
 
 /* ---- what clients are told
@@ -388,6 +406,7 @@ void refresh_release(struct manager *m)
     tls_ctx_destroy(m->agents_tls);
     webhook_release(m);
     policy_release(&m->policy);
+    subnets_release(&m->replicas_addrs);
     info_release(&m->info);
     free(m->info_text);
     json_object_put(m->client_config);

@@ -9,21 +9,20 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "kube/watch.h"
 #include "manager/agents.h"
-#include "manager/api.h"
 #include "manager/options.h"
+#include "manager/slices.h"
 
-#define POLL_MS      3000
 #define REPLICAS_MAX 64
 #define PATH_SPACE   512
 
 struct replicas {
-    uv_loop_t *loop;
-    struct api *api;
-    const struct options *options;
     struct agents *agents;
-    uv_timer_t timer;
-    bool reading, read, closed;
+    void (*changed_cb)(void *arg, struct json_object *slices);
+    void *arg;
+    struct watch *watch;
+    struct slices slices;
     char complaint[256]; /* the last one */
 };
 
@@ -151,110 +150,79 @@ struct json_object *replicas_list(const struct subnets *own,
     return list;
 }
 
-/* ---- reading it ---------------------------------------------------------- */
+/* ---- following it -------------------------------------------------------- */
 
-struct reading {
-    struct replicas *r;
-    char path[PATH_SPACE];
-    struct json_object *slices;
-    struct tp_error err;
-};
-
-/* In a worker thread. */
-static void work(void *arg, struct kube_client *client)
+static void apply(struct replicas *r)
 {
-    struct reading *g = arg;
-    int status =
-        kube_request(client, "GET", g->path, NULL, NULL, &g->slices, &g->err);
+    cleanup_json struct json_object *items = slices_items(&r->slices);
+    struct subnets own = {0};
 
-    if (status < 0 || status == 200)
-        return;
-    tp_error_set(&g->err, -EREMOTEIO, "status %d: %s", status,
-                 json_get_str(g->slices, "message", ""));
+    replicas_add_own(&own);
+    agents_set_replicas(r->agents, replicas_list(&own, items));
+    subnets_release(&own);
+    r->changed_cb(r->arg, items);
 }
 
 /* Once for each reason. */
-static void complain(struct replicas *r, const struct tp_error *err)
+static void complain(struct replicas *r, const char *text)
 {
-    if (err->code &&
-        strncmp(r->complaint, err->text, sizeof(r->complaint) - 1) != 0)
-        log_warn("the replicas cannot be read: %s", err->text);
-    snprintf(r->complaint, sizeof(r->complaint), "%.255s",
-             err->code ? err->text : "");
+    if (*text && strncmp(r->complaint, text, sizeof(r->complaint) - 1) != 0)
+        log_warn("the replicas are not known: %s", text);
+    snprintf(r->complaint, sizeof(r->complaint), "%.255s", text);
 }
 
-static void done_cb(void *arg, const struct tp_error *err)
+static void watch_event_cb(void *arg, enum watch_event event,
+                           struct json_object *obj, const char *text)
 {
-    struct reading *g = arg;
-    struct replicas *r = g->r;
-    struct subnets own = {0};
+    struct replicas *r = arg;
 
-    r->reading = false;
-    if (err)
-        g->err = *err;
-    if (!r->closed) {
-        complain(r, &g->err);
-        if (!g->err.code) {
-            r->read = true;
-            replicas_add_own(&own);
-            agents_set_replicas(r->agents, replicas_list(&own, g->slices));
-            subnets_release(&own);
-        }
-    }
-    json_object_put(g->slices);
-    free(g);
-}
-
-static void timer_cb(uv_timer_t *timer)
-{
-    struct replicas *r = timer->data;
-    struct reading *g;
-
-    if (r->reading || (r->read && agents_count(r->agents) == 0))
-        return;
-    g = calloc(1, sizeof(*g));
-    if (!g)
-        return;
-    g->r = r;
-    snprintf(g->path, sizeof(g->path),
-             "/apis/discovery.k8s.io/v1/namespaces/%.63s/endpointslices"
-             "?labelSelector=kubernetes.io%%2Fservice-name%%3D%.63s",
-             r->options->ns, r->options->service);
-    if (api_run(r->api, work, done_cb, g) < 0)
-        free(g);
-    else
-        r->reading = true;
+    if (event == WATCH_TROUBLE)
+        complain(r, text);
+    else if (event == WATCH_LISTED)
+        complain(r, "");
+    if (slices_take(&r->slices, event, obj))
+        apply(r);
 }
 
 /* ---- life ---------------------------------------------------------------- */
 
-struct replicas *replicas_create(uv_loop_t *loop, struct api *api,
-                                 const struct options *options,
-                                 struct agents *agents)
+struct replicas *replicas_create(const struct replicas_env *env,
+                                 struct tp_error *err)
 {
     struct replicas *r = calloc(1, sizeof(*r));
+    char path[PATH_SPACE];
 
-    if (!r)
+    if (!r) {
+        tp_error_errno(err, -ENOMEM, "replicas");
         return NULL;
-    r->loop = loop;
-    r->api = api;
-    r->options = options;
-    r->agents = agents;
-    uv_timer_init(loop, &r->timer);
-    r->timer.data = r;
-    uv_timer_start(&r->timer, timer_cb, 0, POLL_MS);
-    return r;
+    }
+    r->agents = env->agents;
+    r->changed_cb = env->changed_cb;
+    r->arg = env->arg;
+    snprintf(path, sizeof(path),
+             "/apis/discovery.k8s.io/v1/namespaces/%.63s/endpointslices"
+             "?labelSelector=kubernetes.io%%2Fservice-name%%3D%.63s",
+             env->options->ns, env->options->service);
+    r->watch = watch_create(env->loop, env->endpoint, path, watch_event_cb, r,
+                            err);
+    if (r->watch)
+        return r;
+    free(r);
+    return NULL;
 }
 
 void replicas_close(struct replicas *r)
 {
-    if (!r || r->closed)
+    if (!r)
         return;
-    r->closed = true;
-    uv_close((uv_handle_t *)&r->timer, NULL);
+    watch_close(r->watch);
+    r->watch = NULL;
 }
 
 void replicas_destroy(struct replicas *r)
 {
+    if (!r)
+        return;
+    slices_release(&r->slices);
     free(r);
 }

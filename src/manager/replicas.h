@@ -1,28 +1,38 @@
 /*
  * replicas.h - where the managers are
  *
- * Agents connect to every replica, so they must learn of a new one within
- * seconds: the Service's endpoint slices are read each few seconds while an
- * agent is connected, and not at all otherwise.
+ * Agents connect to every replica, and no user may reach one, so both must learn
+ * of a new replica at once: the Service's endpoint slices are watched. An
+ * endpoint is there from when its pod has an address, long before it is ready.
  */
 #ifndef TP_MANAGER_REPLICAS_H
 #define TP_MANAGER_REPLICAS_H
 
 #include <uv.h>
 
+#include "base/error.h"
 #include "manager/subnets.h"
 
 struct agents;
-struct api;
 struct json_object;
+struct kube_endpoint;
 struct options;
 struct replicas;
 
-/* Starts to read; agents_set_replicas() gets what was read. What is given
- * outlives it. NULL if out of memory. */
-struct replicas *replicas_create(uv_loop_t *loop, struct api *api,
-                                 const struct options *options,
-                                 struct agents *agents);
+/* What replicas need of the manager; all of it outlives them. */
+struct replicas_env {
+    uv_loop_t *loop;
+    const struct kube_endpoint *endpoint;
+    const struct options *options;
+    struct agents *agents; /* agents_set_replicas() is called at each change */
+    /* Then this, with the slices as {"items": [...]}, borrowed. */
+    void (*changed_cb)(void *arg, struct json_object *slices);
+    void *arg;
+};
+
+/* Starts to watch. NULL with err. */
+struct replicas *replicas_create(const struct replicas_env *env,
+                                 struct tp_error *err);
 void replicas_close(struct replicas *r);
 /* After the loop has ended. NULL is fine. */
 void replicas_destroy(struct replicas *r);

@@ -167,3 +167,27 @@ int tunnel_watch(struct tunnel *t, const char *path, tunnel_line_cb *line_cb,
 {
     return begin(t, "GET", path, NULL, line_cb, end_cb, arg);
 }
+
+static struct tunnel_stream *find_watch(const struct tunnel *t)
+{
+    struct tunnel_stream *s;
+
+    LIST_FOREACH(s, &t->streams, entry)
+    {
+        if (s->ops == &request_ops && s->phase != TUNNEL_DONE &&
+            ((const struct request *)s->arg)->line_cb)
+            return s;
+    }
+    return NULL;
+}
+
+void tunnel_unwatch(struct tunnel *t)
+{
+    struct tunnel_stream *s;
+
+    tunnel_enter(t);
+    while (!t->ended && (s = find_watch(t)))
+        tunnel_stream_reset(s, -ECANCELED);
+    tunnel_kick(t);
+    tunnel_leave(t);
+}

@@ -149,10 +149,14 @@ int tunnel_request(struct tunnel *t, const char *method, const char *path,
                    const char *body, tunnel_response_cb *cb, void *arg);
 
 /* A request whose answer is a long one of JSON lines (events). line_cb gets
- * each line, without newline; end_cb the end. Cancel by tunnel_destroy(). */
+ * each line, without newline; end_cb the end. Cancel by tunnel_unwatch() or
+ * tunnel_destroy(). */
 typedef void tunnel_line_cb(void *arg, const char *line, size_t len);
 int tunnel_watch(struct tunnel *t, const char *path, tunnel_line_cb *line_cb,
                  tunnel_response_cb *end_cb, void *arg);
+/* Ends all watches of this end (end_cb gets -ECANCELED), so that a link that is
+ * drained ends with its last conversation. */
+void tunnel_unwatch(struct tunnel *t);
 
 /* Server side. */
 void tunnel_stream_set_user(struct tunnel_stream *s,

@@ -198,6 +198,7 @@ def test_the_manager_may_not(release, place):
         ("delete", "apiservices.apiregistration.k8s.io", APISERVICE, ""),
         ("get", "services", "tp-manager", NAMESPACE),
         ("list", "endpointslices.discovery.k8s.io", None, NAMESPACE),
+        ("watch", "endpointslices.discovery.k8s.io", None, NAMESPACE),
         (
             "get",
             "configmaps",

@@ -518,6 +518,7 @@ def test_a_lost_node_is_left_after_20_seconds():
     [
         ("link.rate=25000000", "--link-rate=25000000"),
         ("link.rate=0", "--link-rate=0"),
+        ("drainTimeout=300", "--drain-timeout=300"),
         ("link.maxPerUser=7", "--link-max=7"),
         ("logLevel=debug", "--log-level=debug"),
         ("frontProxy.allowAnyName=true", "--allow-any-front-proxy-name"),

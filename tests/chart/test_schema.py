@@ -78,7 +78,9 @@ WRONG = [
     ("resources.limit.memory=1Gi", "limit"),
     ("tolerations[0].effects=x", "effects"),
     ("affinity.nodesAffinity=x", "nodesAffinity"),
-    ("terminationGracePeriodSeconds=1", "/terminationGracePeriodSeconds"),
+    ("drainTimeout=1", "/drainTimeout"),
+    ("drainTimeout=1m", "/drainTimeout"),
+    ("terminationGracePeriodSeconds=60", "terminationGracePeriodSeconds"),
 ]
 
 

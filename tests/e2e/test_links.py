@@ -107,12 +107,11 @@ def test_nodes(chart, link, ask):
 
 @pytest.mark.parametrize("ask", [ask_tcp, ask_udp], ids=["tcp", "udp"])
 def test_the_managers_own_addresses(chart, link, ask):
-    """All replicas and the Service, every port. A replica that has just begun is
-    known to the others within a minute; its ports ask for a certificate."""
+    """All replicas and the Service, every port."""
     wait_until("two managers", lambda: len(manager_pods(chart)) == 2, 60)
     own = [p["status"]["podIP"] for p in manager_pods(chart)]
     wait_until("they know each other",
-               lambda: {ask_tcp(link, a, 8443) for a in own} == {PROHIBITED}, 75, 1)  # fmt: skip
+               lambda: {ask_tcp(link, a, 8443) for a in own} == {PROHIBITED}, 5)  # fmt: skip
     own.append(cluster_ip(chart, "tp-manager", MANAGER_NAMESPACE))
     got = answers(ask, link, [(a, p) for a in own for p in (443, 8443, 8080, 1, 65535)])
     assert set(got.values()) == {PROHIBITED}, got

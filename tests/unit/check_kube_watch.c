@@ -244,8 +244,8 @@ static void late_cb(uv_timer_t *timer)
     stop(w);
 }
 
-static void world_run(struct world *w, const struct script *s,
-                      const char *until, unsigned ms)
+static void world_run_path(struct world *w, const struct script *s,
+                           const char *path, const char *until, unsigned ms)
 {
     struct tp_error err = {0};
 
@@ -258,11 +258,17 @@ static void world_run(struct world *w, const struct script *s,
     ck_assert(asprintf(&w->ep.server, "http://127.0.0.1:%u", s->port) > 0);
     w->ep.proxy_url = strdup("");
     w->watch =
-        watch_create(&w->loop, &w->ep, "/apis/g/v1/x", world_cb, w, &err);
+        watch_create(&w->loop, &w->ep, path, world_cb, w, &err);
     ck_assert_msg(w->watch != NULL, "%s", err.text);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(uv_loop_close(&w->loop), 0);
     kube_endpoint_release(&w->ep);
+}
+
+static void world_run(struct world *w, const struct script *s,
+                      const char *until, unsigned ms)
+{
+    world_run_path(w, s, "/apis/g/v1/x", until, ms);
 }
 
 #define HEAD(status)                                                           \
@@ -297,6 +303,26 @@ START_TEST(watch_lists_pages_and_follows)
     world_run(&w, &s, "Done", 10000);
     script_stop(&s);
     ck_assert_str_eq(w.text, "L Pone Ptwo E7 Pthree Done ");
+}
+END_TEST
+
+START_TEST(watch_may_select)
+{
+    static const struct step steps[] = {
+        {"/apis/g/v1/x?labelSelector=a%3Db&limit=250 ",
+         HEAD("200 OK") "{\"metadata\":{\"resourceVersion\":\"7\"},"
+                        "\"items\":[]}",
+         false},
+        {"/apis/g/v1/x?labelSelector=a%3Db&watch=1&",
+         HEAD("200 OK") EVENT("ADDED", OBJECT("one", "8")), true},
+    };
+    struct script s;
+    struct world w;
+
+    script_start(&s, steps, 2);
+    world_run_path(&w, &s, "/apis/g/v1/x?labelSelector=a%3Db", "Pone", 10000);
+    script_stop(&s);
+    ck_assert_str_eq(w.text, "L E7 Pone ");
 }
 END_TEST
 
@@ -382,6 +408,7 @@ int main(void)
     tcase_add_test(tc, lines_refuse_what_is_no_event);
     tcase_add_test(tc, lines_stop_at_the_callbacks_word_and_at_the_maximum);
     tcase_add_test(tc, watch_lists_pages_and_follows);
+    tcase_add_test(tc, watch_may_select);
     tcase_add_test(tc, watch_goes_on_where_it_broke_and_lists_again_after_410);
     tcase_add_test(tc,
                    watch_stops_at_once_with_a_silent_server_and_a_full_queue);

@@ -5,7 +5,9 @@
 
 #include "base/json.h"
 #include "manager/agent_pod.h"
+#include "manager/cluster.h"
 #include "manager/replicas.h"
+#include "manager/slices.h"
 #include "suite.h"
 
 static struct json_object *parse(const char *text)
@@ -333,6 +335,77 @@ START_TEST(replicas_begin_with_the_own_address)
 }
 END_TEST
 
+static bool take(struct slices *s, enum watch_event event, const char *text)
+{
+    struct json_object *obj = text ? parse(text) : NULL;
+    bool changed = slices_take(s, event, obj);
+
+    json_object_put(obj);
+    return changed;
+}
+
+#define SLICE(name, address)                                                   \
+    "{\"metadata\":{\"name\":\"" name "\"},\"endpoints\":[{"                     \
+    "\"addresses\":[\"" address "\"],\"conditions\":{\"ready\":false}}]}"
+
+/* The addresses that are denied. */
+static void check_addresses(const struct slices *s, const char *expected)
+{
+    struct json_object *items = slices_items(s);
+    struct subnets list = {0};
+    char text[256] = "";
+
+    ck_assert_int_eq(cluster_add_endpoints(&list, items), 0);
+    for (size_t i = 0; i < list.count; i++) {
+        char one[SUBNET_TEXT];
+
+        subnet_format(&list.items[i], one);
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", one);
+    }
+    ck_assert_str_eq(text, expected);
+    subnets_release(&list);
+    json_object_put(items);
+}
+
+START_TEST(slices_follow_the_watch)
+{
+    struct slices s = {0};
+
+    ck_assert(!take(&s, WATCH_LIST, NULL));
+    ck_assert(!take(&s, WATCH_PUT, SLICE("a", "10.42.0.7")));
+    ck_assert(take(&s, WATCH_LISTED, NULL));
+    check_addresses(&s, "10.42.0.7/32 ");
+    /* A pod that is not ready has its address already. */
+    ck_assert(take(&s, WATCH_PUT, SLICE("b", "10.42.0.8")));
+    check_addresses(&s, "10.42.0.7/32 10.42.0.8/32 ");
+    ck_assert(take(&s, WATCH_PUT, SLICE("a", "10.42.0.9")));
+    check_addresses(&s, "10.42.0.9/32 10.42.0.8/32 ");
+    ck_assert(take(&s, WATCH_DELETED, SLICE("a", "10.42.0.9")));
+    check_addresses(&s, "10.42.0.8/32 ");
+    ck_assert(!take(&s, WATCH_TROUBLE, NULL));
+    check_addresses(&s, "10.42.0.8/32 ");
+    slices_release(&s);
+}
+END_TEST
+
+START_TEST(slices_that_a_new_list_lacks_are_gone)
+{
+    struct slices s = {0};
+
+    take(&s, WATCH_LIST, NULL);
+    take(&s, WATCH_PUT, SLICE("a", "10.42.0.7"));
+    take(&s, WATCH_LISTED, NULL);
+    take(&s, WATCH_LIST, NULL);
+    take(&s, WATCH_PUT, SLICE("b", "10.42.0.8"));
+    check_addresses(&s, "10.42.0.7/32 10.42.0.8/32 "); /* not known yet */
+    take(&s, WATCH_LIST, NULL); /* that one failed */
+    take(&s, WATCH_PUT, SLICE("c", "10.42.0.6"));
+    ck_assert(take(&s, WATCH_LISTED, NULL));
+    check_addresses(&s, "10.42.0.6/32 ");
+    slices_release(&s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("manager_agent_pod");
@@ -348,6 +421,8 @@ int main(void)
     tcase_add_test(tc, other_pods_are_refused);
     tcase_add_test(tc, a_replicaset_leads_to_its_deployment);
     tcase_add_test(tc, replicas_begin_with_the_own_address);
+    tcase_add_test(tc, slices_follow_the_watch);
+    tcase_add_test(tc, slices_that_a_new_list_lacks_are_gone);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }

@@ -707,6 +707,51 @@ START_TEST(a_manager_that_goes_loses_no_engaged_connection)
 }
 END_TEST
 
+static void ignore_line_cb(void *arg, const char *line, size_t len)
+{
+    (void)arg;
+    (void)line;
+    (void)len;
+}
+
+static void ignore_end_cb(void *arg, int status, const char *body, size_t len)
+{
+    (void)status;
+    ignore_line_cb(arg, body, len);
+}
+
+/* A drain waits for connections, not for those who merely listen. */
+START_TEST(idle_links_end_before_busy_ones)
+{
+    struct user app = {.keep_open = true}, local = {.keep_open = true};
+    struct path p;
+    struct world w;
+
+    make_path(&w, &p);
+    p.in.next = &local;
+    peer_open(&p.agent, &app, ID_1, 8080);
+    UNTIL(local.stream && app.opened);
+    ck_assert_int_eq(tunnel_watch(p.out.tunnel, "/tp/v1/events", ignore_line_cb,
+                                  ignore_end_cb, NULL),
+                     0);
+    world_settle(&w);
+    links_drain(w.parts.links);
+    links_drain_incoming(w.parts.links);
+    world_settle(&w);
+    ck_assert_uint_eq(links_count(w.parts.links), 2);
+    links_close_idle(w.parts.links); /* the outgoing one has events only */
+    ck_assert_uint_eq(links_count(w.parts.links), 1);
+    UNTIL(p.out.ended);
+    ck_assert(!app.closed && !local.closed);
+    app.keep_open = local.keep_open = false;
+    tunnel_stream_resume(app.stream);
+    tunnel_stream_resume(local.stream);
+    UNTIL(links_count(w.parts.links) == 0 && app.closed);
+    ck_assert_int_eq(app.status, 0);
+    end_path(&w, &p);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("manager_agents");
@@ -734,6 +779,7 @@ int main(void)
     tcase_add_test(tc, to_pod_is_for_who_asked_for_it);
     tcase_add_test(tc, the_manager_asks_an_agent);
     tcase_add_test(tc, thousands_of_connections_leave_nothing);
+    tcase_add_test(tc, idle_links_end_before_busy_ones);
     tcase_add_test(tc, a_manager_that_goes_loses_no_engaged_connection);
     suite_add_tcase(s, tc);
     return suite_run(s);

@@ -201,6 +201,7 @@ struct lines {
     struct tunnel_stream *stream;
     const char *parts[3];
     int at, released, closed;
+    int expected; /* how it ends */
 };
 
 static ssize_t lines_pull_cb(void *arg, void *data, size_t len)
@@ -223,7 +224,7 @@ static void lines_closed_cb(void *arg, int status)
     struct lines *lines = arg;
 
     lines->closed++;
-    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(status, lines->expected);
 }
 
 static int answer_watch(struct pair *p, struct tunnel_stream *s,
@@ -264,6 +265,33 @@ START_TEST(watch_gives_whole_lines)
     ck_assert_int_eq(a.status, 200);
     pair_close(&pair);
     ck_assert_int_eq(a.calls, 1);
+}
+END_TEST
+
+START_TEST(an_unwatched_link_ends_when_it_is_drained)
+{
+    struct lines lines = {.parts = {"{\"n\":1}\n", NULL},
+                          .released = 1,
+                          .expected = -ECONNRESET};
+    struct answer a = {0};
+
+    pair.open_cb = answer_watch;
+    pair.arg = &lines;
+    pair_init(&pair);
+    ck_assert_int_eq(
+        tunnel_watch(pair.client, "/watch", line_cb, answer_cb, &a), 0);
+    RUN_UNTIL(a.lines == 1);
+    tunnel_drain(pair.client);
+    for (int i = 0; i < 20; i++)
+        pair_turn(&pair);
+    ck_assert_int_eq(pair.client_ended, 0);
+    tunnel_unwatch(pair.client);
+    ck_assert_int_eq(a.calls, 1);
+    ck_assert_int_eq(a.status, -ECANCELED);
+    RUN_UNTIL(pair.client_ended && pair.server_ended);
+    ck_assert_int_eq(pair.client_status, 0);
+    ck_assert_int_eq(lines.closed, 1);
+    pair_close(&pair);
 }
 END_TEST
 
@@ -720,6 +748,7 @@ static TCase *request_tests(void)
     tcase_add_test(tc,
                    many_requests_leave_the_account_of_unread_data_as_it_was);
     tcase_add_test(tc, watch_gives_whole_lines);
+    tcase_add_test(tc, an_unwatched_link_ends_when_it_is_drained);
     return tc;
 }
 
