@@ -25,6 +25,18 @@ static void strip(struct json_object *config)
         json_object_object_del(config, added[i]);
 }
 
+/* Of a pod that is no left-over: the replaced ones go when the replacing does.
+ */
+static struct json_object *config_of_living(struct json_object *pod)
+{
+    struct json_object *config = pod_is_alive(pod) ? config_of_pod(pod) : NULL;
+
+    if (!*json_get_str(config, "replace", ""))
+        return config;
+    json_object_put(config);
+    return NULL;
+}
+
 struct json_object *config_existing(struct json_object *workload,
                                     struct json_object *pods)
 {
@@ -33,7 +45,7 @@ struct json_object *config_existing(struct json_object *workload,
         config_parse(workload_annotation(workload, ANNOTATION_AGENT));
 
     for (size_t i = 0; !config && i < json_array_len(items); i++) {
-        config = config_of_pod(json_object_array_get_idx(items, i));
+        config = config_of_living(json_object_array_get_idx(items, i));
         if (config)
             strip(config);
     }
@@ -124,10 +136,9 @@ static int patch_if_needed(struct drive_step *s, struct kube_client *client)
     pods_look(&view, s->pods, &s->need, nobody_cb, NULL);
     config = config_existing(s->workload, s->pods);
     covers = config_covers(config, &s->need);
-    /* Without the annotation, what the pods have does only while all have it.
-     */
-    s->wanted_patch =
-        !covers || (!annotated && (view.ready == 0 || view.fit < view.ready));
+    /* Without the annotation, what the pods have does only while all have it;
+     * also those that are not ready, as when an agent has just crashed. */
+    s->wanted_patch = !covers || (!annotated && view.able < view.alive);
     s->restarted = !s->wanted_patch && annotated && needs_restart(s, &view);
     if ((!s->wanted_patch || !s->may_patch) && !s->restarted)
         return 0;

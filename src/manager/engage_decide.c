@@ -118,10 +118,10 @@ static bool needs_pods(struct creation *c, struct json_object *config)
 
     pods_look(&view, c->pods, &c->need, nobody_cb, NULL);
     if (c->plan.method == ROLLOUT_NEVER)
-        return view.ready == 0 || view.fit < view.ready;
+        return view.alive == 0 || view.able < view.alive;
     return !config_covers(config, &c->need) ||
            (!workload_annotation(c->found[0], ANNOTATION_AGENT) &&
-            view.ready == 0);
+            view.alive == 0);
 }
 
 static bool refuse_confirm(struct creation *c)

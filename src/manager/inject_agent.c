@@ -99,14 +99,31 @@ static struct json_object *port_entry(const struct inject_port *p,
     return obj;
 }
 
-/* A direct port is the replaced container's own, with hostPort and all. */
-static struct json_object *direct_entry(const struct inject_port *p,
+static bool is_named(const struct inject_config *c, const char *name)
+{
+    for (size_t i = 0; i < c->port_count; i++) {
+        if (c->ports[i].mode == INJECT_NAMED && !strcmp(c->ports[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+/* A direct port is the replaced container's own, with hostPort and all. Its
+ * name may be that of another container's port, which is the one that Services
+ * mean; a container has each name once. */
+static struct json_object *direct_entry(const struct inject_config *c,
+                                        const struct inject_port *p,
                                         struct json_object *pod)
 {
-    struct json_object *entry =
+    struct json_object *own =
         inject_find_port(inject_find(pod, p->container), p->port, p->udp, NULL);
+    struct json_object *entry = NULL;
 
-    return entry ? json_object_get(entry) : port_entry(p, NULL);
+    if (!own || json_object_deep_copy(own, &entry, NULL) < 0)
+        return port_entry(p, NULL);
+    if (is_named(c, json_get_str(entry, "name", "")))
+        json_object_object_del(entry, "name");
+    return entry;
 }
 
 static struct json_object *agent_ports(const struct inject_config *c,
@@ -120,7 +137,7 @@ static struct json_object *agent_ports(const struct inject_config *c,
         if (p->mode == INJECT_NAMED)
             json_object_array_add(list, port_entry(p, p->name));
         else if (p->mode == INJECT_DIRECT)
-            json_object_array_add(list, direct_entry(p, pod));
+            json_object_array_add(list, direct_entry(c, p, pod));
     }
     return list;
 }

@@ -123,13 +123,12 @@ static int check_others(const struct inject_config *c, size_t index,
     for (size_t i = 0; i < index; i++) {
         const struct inject_port *q = &c->ports[i];
         bool same_name = *p->name && !strcmp(p->name, q->name);
-        bool in_ports =
-            p->mode != INJECT_REDIRECT && q->mode != INJECT_REDIRECT;
+        bool by_name = p->mode == INJECT_NAMED && q->mode == INJECT_NAMED;
 
         if (p->udp == q->udp && p->listen == q->listen)
             return tp_error_set(why, -EADDRINUSE, "listen %u is there twice",
                                 p->listen);
-        if (same_name && in_ports)
+        if (same_name && by_name)
             return tp_error_set(why, -EEXIST,
                                 "two containers have a port of the name %s",
                                 p->name);

@@ -8,6 +8,15 @@
 #include "manager/drive_step.h"
 #include "manager/workload.h"
 
+/* What people's own annotation makes is as it was before; else the agents stay,
+ * for whoever engages it next. */
+static bool is_pre_injected(struct json_object *workload)
+{
+    const char *wish = workload_annotation(workload, ANNOTATION_INJECT);
+
+    return wish && !strcmp(wish, "enabled");
+}
+
 /* CONFIG without replacing, with what the others need. Owned. */
 static struct json_object *restored(struct cleaning *c,
                                     struct json_object *config,
@@ -80,6 +89,8 @@ static int clean(struct cleaning *c, struct kube_client *client,
                    ? write_config(c, client, NULL, workload)
                    : 0;
     if (*json_get_str(config, "replace", "")) {
+        if (c->need_count == 0 && is_pre_injected(*workload))
+            return write_config(c, client, NULL, workload);
         next = restored(c, config, *workload);
         return next ? write_config(c, client, next, workload) : -ENOMEM;
     }

@@ -204,16 +204,18 @@ void pods_look(struct pods_view *view, struct json_object *pod_list,
     memset(view, 0, sizeof(*view));
     for (size_t i = 0; i < json_array_len(items); i++) {
         struct json_object *pod = json_object_array_get_idx(items, i);
-        cleanup_json struct json_object *config = NULL;
+        cleanup_json struct json_object *config = config_of_pod(pod);
+        bool able = config_covers(config, need);
 
+        view->alive += pod_is_alive(pod);
+        view->able += able && pod_is_alive(pod);
         if (!pod_is_ready(pod)) {
             look_for_trouble(view, pod);
             continue;
         }
-        config = config_of_pod(pod);
         view->ready++;
         view->without_agent += !pod_has_agent(pod);
-        if (!config_covers(config, need)) {
+        if (!able) {
             snprintf(view->unfit, sizeof(view->unfit), "%s",
                      json_get_str(pod, "metadata.name", ""));
             continue;

@@ -37,6 +37,8 @@ void rollout_trouble(struct json_object *workload, char out[ROLLOUT_TEXT]);
 
 /* What the pods look like. */
 struct pods_view {
+    size_t alive;               /* neither ended nor ending */
+    size_t able;                /* of these: with an agent that can do it */
     size_t ready;               /* and not ending */
     size_t fit;                 /* ready, with an agent that can do it */
     size_t connected;           /* of these: the agent is there */

@@ -253,6 +253,14 @@ int64_t workload_replicas(struct json_object *workload)
     return is_pod(workload) ? 1 : json_get_int(workload, "spec.replicas", 1);
 }
 
+bool pod_is_alive(struct json_object *pod)
+{
+    const char *phase = json_get_str(pod, "status.phase", "");
+
+    return !json_get(pod, "metadata.deletionTimestamp") &&
+           strcmp(phase, "Failed") != 0 && strcmp(phase, "Succeeded") != 0;
+}
+
 bool pod_is_ready(struct json_object *pod)
 {
     struct json_object *list = json_get_array(pod, "status.conditions");

@@ -49,6 +49,7 @@ char *workload_pods_path(const char *ns, struct json_object *workload);
 /* How many pods there should be now. */
 int64_t workload_replicas(struct json_object *workload);
 
+bool pod_is_alive(struct json_object *pod); /* neither ended nor ending */
 bool pod_is_ready(struct json_object *pod); /* and stays */
 bool pod_has_agent(struct json_object *pod);
 

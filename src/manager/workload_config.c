@@ -211,6 +211,22 @@ static struct json_object *new_port(struct json_object *config,
     return item;
 }
 
+/* The agent's container can have each name once, be it TCP or UDP. */
+static bool name_is_taken(struct json_object *config, struct json_object *but,
+                          const char *name)
+{
+    struct json_object *list = json_get_array(config, "ports");
+
+    for (size_t i = 0; i < json_array_len(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+
+        if (item != but && !strcmp(json_get_str(item, "name", ""), name) &&
+            !strcmp(json_get_str(item, "mode", ""), port_mode_name(PORT_NAMED)))
+            return true;
+    }
+    return false;
+}
+
 static int merge_port(struct json_object *config, const char *container,
                       const struct resolved_port *port, struct taken *t,
                       struct tp_error *err)
@@ -226,6 +242,8 @@ static int merge_port(struct json_object *config, const char *container,
     else if (port_mode_parse(json_get_str(item, "mode", ""), &had) == 0 &&
              had == PORT_NAMED && mode == PORT_NAMED)
         mode = PORT_REDIRECT; /* two names for one port */
+    if (mode == PORT_NAMED && name_is_taken(config, item, port->name))
+        mode = PORT_REDIRECT; /* two ports of one name */
     if (!listen)
         listen = (int)json_get_int(item, "listen", 0);
     if (!listen)

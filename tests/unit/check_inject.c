@@ -340,6 +340,10 @@ START_TEST(a_job_gets_a_native_sidecar)
 }
 END_TEST
 
+#define SPEC2                                                                  \
+    "'containers':[{'name':'app','ports':[{'name':'http','containerPort':"     \
+    "8080}]},{'name':'side','ports':[{'name':'http','containerPort':8081}]}]"
+
 /* ---- replace ---------------------------------------------------------------
  */
 
@@ -370,6 +374,25 @@ START_TEST(replace_makes_the_container_idle)
             "'runAsNonRoot':true},"
             "'volumeMounts':[{'name':'v','mountPath':'/v'}]}"},
            {"/spec/securityContext", NULL});
+}
+END_TEST
+
+START_TEST(a_name_stays_with_the_port_that_services_mean)
+{
+    static const char named[] =
+        "{\\'container\\':\\'app\\',\\'port\\':8080,\\'name\\':\\'http\\',"
+        "\\'mode\\':\\'named\\',\\'listen\\':9900},";
+    char pod[1024];
+
+    snprintf(
+        pod, sizeof(pod),
+        POD(CONFIG("%s" PORT("side", 8081, "direct", 8081)) ",\\'replace"
+                                                            "\\':\\'side\\'",
+            SPEC2),
+        named);
+    EXPECT(pod,
+           {AGENT "/ports", "[{'name':'http','containerPort':9900,'protocol':"
+                            "'TCP'},{'containerPort':8081}]"});
 }
 END_TEST
 
@@ -541,6 +564,7 @@ static TCase *inject_case(void)
     tcase_add_test(tc, redirect_moves_the_probes_to_the_agent);
     tcase_add_test(tc, a_job_gets_a_native_sidecar);
     tcase_add_test(tc, replace_makes_the_container_idle);
+    tcase_add_test(tc, a_name_stays_with_the_port_that_services_mean);
     tcase_add_test(tc, a_low_port_is_opened_for_the_agent);
     tcase_add_test(tc, the_agent_is_the_user_of_the_container);
     tcase_add_test(tc, variables_are_copied_for_the_kubelet_to_resolve);

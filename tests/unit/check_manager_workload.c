@@ -472,6 +472,26 @@ START_TEST(config_covers_udp_and_tcp_apart)
 }
 END_TEST
 
+START_TEST(config_has_each_name_once)
+{
+    struct resolved a;
+    struct json_object *config, *ports;
+
+    set_need(&a, 53, PORT_NAMED, "dns");
+    config = merge(NULL, &a, false);
+    a.ports[0].udp = true; /* of another container */
+    snprintf(a.container, sizeof(a.container), "side");
+    config = merge(config, &a, false);
+    ports = json_get_array(config, "ports");
+    ck_assert_str_eq(
+        json_get_str(json_object_array_get_idx(ports, 0), "mode", ""), "named");
+    ck_assert_str_eq(
+        json_get_str(json_object_array_get_idx(ports, 1), "mode", ""),
+        "redirect");
+    json_object_put(config);
+}
+END_TEST
+
 START_TEST(config_replaces_and_restores)
 {
     struct resolved a, b;
@@ -731,6 +751,29 @@ START_TEST(pods_decide_what_is_said)
 }
 END_TEST
 
+#define NOT_READY POD("a", AGENT(FIT), "'status':{'phase':'Running'}")
+#define WITHOUT   POD("b", "", "'status':{'phase':'Running'}")
+#define GOING     "{'metadata':{'name':'z','deletionTimestamp':'x'}}"
+#define FAILED    POD("c", "", "'status':{'phase':'Failed'}")
+
+START_TEST(pods_that_are_not_ready_have_agents_too)
+{
+    struct json_object *pods =
+        parse("{'items':[" NOT_READY "," WITHOUT "," GOING "," FAILED "]}");
+    struct resolved ports;
+    struct config_need need = {.ports = &ports};
+    struct pods_view view;
+    char nobody[16] = "";
+
+    set_need(&ports, 8080, PORT_NAMED, "http");
+    pods_look(&view, pods, &need, connected_cb, nobody);
+    ck_assert_uint_eq(view.alive, 2);
+    ck_assert_uint_eq(view.able, 1);
+    ck_assert_uint_eq(view.ready, 0);
+    json_object_put(pods);
+}
+END_TEST
+
 #define COUNT(array) (int)(sizeof(array) / sizeof(*(array)))
 
 int main(void)
@@ -746,12 +789,14 @@ int main(void)
     tcase_add_test(tc, config_is_made_from_nothing);
     tcase_add_test(tc, config_grows_and_never_drops);
     tcase_add_test(tc, config_covers_udp_and_tcp_apart);
+    tcase_add_test(tc, config_has_each_name_once);
     tcase_add_test(tc, config_replaces_and_restores);
     tcase_add_test(tc, config_of_a_pod_is_what_its_agent_was_told);
     tcase_add_loop_test(tc, the_way_depends_on_kind_and_strategy, 0,
                         COUNT(plan_cases));
     tcase_add_loop_test(tc, trouble_is_seen_in_conditions, 0,
                         COUNT(progress_cases));
+    tcase_add_test(tc, pods_that_are_not_ready_have_agents_too);
     tcase_add_loop_test(tc, pods_decide_what_is_said, 0, COUNT(judge_cases));
     suite_add_tcase(suite, tc);
     return suite_run(suite);
