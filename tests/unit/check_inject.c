@@ -1,4 +1,5 @@
 /* Unit tests of injection: what a pod becomes. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
