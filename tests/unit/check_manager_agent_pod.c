@@ -345,7 +345,7 @@ static bool take(struct slices *s, enum watch_event event, const char *text)
 }
 
 #define SLICE(name, address)                                                   \
-    "{\"metadata\":{\"name\":\"" name "\"},\"endpoints\":[{"                     \
+    "{\"metadata\":{\"name\":\"" name "\"},\"endpoints\":[{"                   \
     "\"addresses\":[\"" address "\"],\"conditions\":{\"ready\":false}}]}"
 
 /* The addresses that are denied. */
@@ -398,7 +398,7 @@ START_TEST(slices_that_a_new_list_lacks_are_gone)
     take(&s, WATCH_LIST, NULL);
     take(&s, WATCH_PUT, SLICE("b", "10.42.0.8"));
     check_addresses(&s, "10.42.0.7/32 10.42.0.8/32 "); /* not known yet */
-    take(&s, WATCH_LIST, NULL); /* that one failed */
+    take(&s, WATCH_LIST, NULL);                        /* that one failed */
     take(&s, WATCH_PUT, SLICE("c", "10.42.0.6"));
     ck_assert(take(&s, WATCH_LISTED, NULL));
     check_addresses(&s, "10.42.0.6/32 ");
