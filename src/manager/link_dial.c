@@ -34,13 +34,21 @@ struct dial {
     struct connect_op *op;
 };
 
+/* No local port is left towards that address, or no descriptor: the client's
+ * retransmit may find one. */
+static int limit_error(int error)
+{
+    return error == -EADDRNOTAVAIL || error == -EAGAIN || error == -ENFILE
+               ? -EMFILE
+               : error;
+}
+
 static void count(struct link *link, int error)
 {
     link->links->env.metrics->dials[metrics_dial_outcome(error)]++;
 }
 
-/* ---- policy -----------------------------------------------------------------
- */
+/* ---- policy ------------------------------------------------------------ */
 
 static void audit_denial(struct link *link, const struct tunnel_open *open,
                          enum policy_verdict verdict)
@@ -80,7 +88,7 @@ static int check(struct link *link, const struct tunnel_open *open)
     return 0;
 }
 
-/* ---- waiting -------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------- */
 
 /* The client went away before the far end answered, or the dial has failed. */
 static void dial_closed_cb(void *arg, int status)
@@ -122,7 +130,7 @@ static const struct tunnel_stream_ops dial_ops = {
     .closed_cb = dial_closed_cb,
 };
 
-/* ---- TCP ------------------------------------------------------------------ */
+/* ---- TCP --------------------------------------------------------------- */
 
 static void relay_ended_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out)
 {
@@ -138,6 +146,7 @@ static void connected_cb(void *arg, int status, int fd)
     struct tunnel_stream *s = d->stream;
 
     d->op = NULL;
+    status = limit_error(status);
     count(link, status);
     if (status < 0) {
         tunnel_stream_answer(s, status); /* closed_cb frees d */
@@ -161,7 +170,7 @@ static void dial_tcp(struct dial *d)
         tunnel_stream_answer(d->stream, -ENOMEM);
 }
 
-/* ---- UDP ------------------------------------------------------------------ */
+/* ---- UDP --------------------------------------------------------------- */
 
 static void flow_closed_cb(void *arg, int status)
 {
@@ -188,7 +197,7 @@ static int connect_udp(const union sockaddr_any *addr)
 static void dial_udp(struct dial *d)
 {
     unsigned idle = sockaddr_port(&d->addr) == 53 ? DNS_IDLE_MS : UDP_IDLE_MS;
-    int fd = connect_udp(&d->addr);
+    int fd = limit_error(connect_udp(&d->addr));
 
     count(d->link, fd < 0 ? fd : 0);
     if (fd < 0)
@@ -198,7 +207,7 @@ static void dial_udp(struct dial *d)
         free(d); /* else dial_closed_cb() does */
 }
 
-/* ---- the turn ------------------------------------------------------------- */
+/* ---- the turn ---------------------------------------------------------- */
 
 static void start_cb(struct dial_job *job)
 {

@@ -270,9 +270,8 @@ END_TEST
 
 START_TEST(an_unwatched_link_ends_when_it_is_drained)
 {
-    struct lines lines = {.parts = {"{\"n\":1}\n", NULL},
-                          .released = 1,
-                          .expected = -ECONNRESET};
+    struct lines lines = {
+        .parts = {"{\"n\":1}\n", NULL}, .released = 1, .expected = -ECONNRESET};
     struct answer a = {0};
 
     pair.open_cb = answer_watch;
