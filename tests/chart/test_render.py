@@ -503,6 +503,12 @@ def test_rights_of_users_and_admins():
     ]
 
 
+def test_the_kubelet_waits_for_the_drain():
+    assert render().pod_spec()["terminationGracePeriodSeconds"] == 75
+    pod = render("drainTimeout=300").pod_spec()
+    assert pod["terminationGracePeriodSeconds"] > 300
+
+
 def test_a_lost_node_is_left_after_20_seconds():
     tolerations = render().pod_spec()["tolerations"]
     assert {
