@@ -342,8 +342,13 @@ class Matrix:
 
 def spec_without_agent(pod):
     """The parts of a pod's spec that do not come from tp."""
-    spec = pod["spec"]
+    spec = json.loads(json.dumps(pod["spec"]))
     kept = {}
+    for container in spec["containers"]:
+        # of a redirected port a probe is led to the agent
+        for action in container.get("readinessProbe", {}).values():
+            if isinstance(action, dict):
+                action.pop("port", None)
     for key in ("containers", "initContainers", "volumes"):
         kept[key] = [
             {k: v for k, v in item.items() if k != "volumeMounts"}

@@ -38,13 +38,14 @@ NUMERIC = Workload(
     name="f-numeric", namespace=NAMESPACE, containers=app(probe=PROBES),
     service="80:8080 9001:9001", inject_ports="8080",
 )  # fmt: skip
+LATE = Workload(name="f-late", namespace=NAMESPACE, inject=False)
 BOTH = [NAMED, NUMERIC]
 IDS = ["named", "redirect"]
 
 
 @pytest.fixture(scope="module")
 def faults(session, box):
-    create(session, BOTH)
+    create(session, [*BOTH, LATE])
     cells = Matrix(session, box)
     cells.local = LocalProgram([LOCAL], "faults-local")
     yield cells
@@ -271,6 +272,31 @@ def test_engaged_while_there_are_no_pods(clean):
     finally:
         clean.cluster.kubectl(*scale, "--replicas=1")
     until("the local program", lambda: clean.all_answered_by(NUMERIC, "local"), 60)
+
+
+def test_an_injection_that_is_stuck_is_taken_back(clean):
+    """A quota does not let the new pod in: said at once, and undone at the end."""
+    cluster = clean.cluster
+
+    def annotation():
+        template = cluster.kubectl_json("get", "-n", NAMESPACE, LATE.target)["spec"]["template"]
+        return template["metadata"].get("annotations", {}).get("tp.internal/agent")
+
+    (before,) = clean.pods(LATE)
+    cluster.kubectl("create", "quota", "full", "-n", NAMESPACE, "--hard=pods=1")
+    try:
+        done = cluster.tp(
+            "intercept", LATE.target, "--name", DAEMON, "-n", NAMESPACE, "--port",
+            f"{LOCAL}:http", "--timeout", "5s", check=False,
+        )  # fmt: skip
+        assert done.returncode != 0 and "exceeded quota" in done.stderr, done.stderr
+        assert LATE.name not in [e["name"] for e in listed(cluster, NAMESPACE)["engagements"]]
+        until("the template as it was", lambda: not annotation(), 30)
+    finally:
+        cluster.kubectl("delete", "quota", "full", "-n", NAMESPACE)
+    assert clean.all_answered_by(LATE, "app")
+    (after,) = clean.pods(LATE)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
 
 
 def test_of_50_racing_claims_one_wins(clean):
