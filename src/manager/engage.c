@@ -103,6 +103,7 @@ static struct engagements *create(const struct engagements_env *env)
         snprintf(e->replica, sizeof(e->replica), "tp-manager");
     e->replicas = json_object_new_object();
     e->idle = json_object_new_object();
+    e->left = json_object_new_object();
     e->making = json_object_new_object();
     return e;
 }
@@ -145,6 +146,7 @@ void engagements_destroy(struct engagements *e)
     store_release(e);
     json_object_put(e->replicas);
     json_object_put(e->idle);
+    json_object_put(e->left);
     json_object_put(e->making);
     free(e);
 }

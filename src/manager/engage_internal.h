@@ -72,6 +72,7 @@ struct eng {
     bool seen;       /* in the list that is under way */
     bool ending;     /* engage_end() is at it */
     bool gone;       /* it has ended, only the watch has not said so yet */
+    bool was_ready;  /* at some time */
     uint64_t orphan; /* uv_now() since it has no session; 0: it has one */
     char note[ENGAGE_TEXT]; /* what was left out, "" */
 
@@ -120,6 +121,7 @@ struct engagements {
     bool replicas_known, renewing, janitor;
     uint64_t renew_due, sessions_due, janitor_due;
     struct json_object *idle; /* janitor: "ns/kind/name" -> uv_now() */
+    struct json_object *left; /* janitor: "ns/kind/name" of given up ones */
     unsigned cleaning;        /* jobs of the janitor */
 };
 
@@ -169,6 +171,10 @@ void engage_creations_tick(struct engagements *e);
 bool engage_creation_cancel(struct engagements *e, const struct identity *who,
                             const char *id);
 bool engage_is_creating(const struct engagements *e, const char *id);
+
+/* ---- engage_janitor.c ---- */
+/* It ends before its agents were there: they may never come. */
+void engage_janitor_given_up(struct engagements *e, const struct eng *eng);
 
 /* ---- engage_drive.c ---- */
 void engage_drive(struct engagements *e, struct eng *eng);

@@ -11,7 +11,8 @@
 struct cleaning {
     struct engage_job job;
     struct workload_ref ref;
-    bool remove; /* the annotation as a whole; else the replacing ends */
+    bool remove;   /* the annotation as a whole; else the replacing ends */
+    bool given_up; /* the same, if no agent ever came */
     struct resolved needs[NEEDS_MAX]; /* of those that still engage it */
     size_t need_count;
     bool acted; /* something was done */
