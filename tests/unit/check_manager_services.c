@@ -349,6 +349,8 @@ static const struct {
     {"DNS only", OUT("{'ports':[{'port':53,'protocol':'UDP'}]}"), true},
     {"the port, to all", OUT("{'ports':[{'port':8444}]}"), false},
     {"the port by its name", OUT("{'ports':[{'port':'agents'}]}"), false},
+    {"a protocol alone", OUT("{'ports':[{'protocol':'TCP'}]}"), false},
+    {"another protocol", OUT("{'ports':[{'protocol':'UDP'}]}"), true},
     {"the namespace", OUT("{'to':[{" TP_NS "}]}"), false},
     {"the namespace, another port",
      OUT("{'to':[{" TP_NS "}],'ports':[{'port':443}]}"), true},
