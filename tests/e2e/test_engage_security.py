@@ -113,6 +113,8 @@ def people(chart):
         "dave": Person(admin, "dave", "tp-e2e-connect"),
     }
     for person in crowd.values():
+        for old in person.mine():  # of a run that was broken off
+            admin.kubectl("delete", "engagement", "-n", MANAGER_NAMESPACE, old["metadata"]["name"])
         person.connect()
     yield crowd
     for person in crowd.values():
@@ -265,6 +267,7 @@ def test_a_mirror_gives_no_variable_and_no_file(calm, tmp_path):
         assert answer.startswith("202"), answer
         answer = link.ask(f"request GET /tp/v1/engagements/{'d' * 26}")
         assert '"toPod":[]' in answer.replace(" ", "") and "engagements/topod" in answer, answer
+        assert link.ask(f"request DELETE /tp/v1/engagements/{'d' * 26}").startswith("200")
 
 
 def test_a_revoked_binding_ends_the_engagement(calm, look):
