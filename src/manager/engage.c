@@ -66,6 +66,7 @@ static void tick_cb(uv_timer_t *timer)
     engage_drive_tick(e);
     engage_review_tick(e);
     engage_janitor_tick(e);
+    engage_services_tick(e);
 }
 
 void engage_wake(struct engagements *e, unsigned ms)
@@ -105,6 +106,8 @@ static struct engagements *create(const struct engagements_env *env)
     e->idle = json_object_new_object();
     e->left = json_object_new_object();
     e->making = json_object_new_object();
+    e->switches = json_object_new_object();
+    e->switches_held = json_object_new_object();
     return e;
 }
 
@@ -144,10 +147,13 @@ void engagements_destroy(struct engagements *e)
     if (!e)
         return;
     store_release(e);
+    engage_services_release(e);
     json_object_put(e->replicas);
     json_object_put(e->idle);
     json_object_put(e->left);
     json_object_put(e->making);
+    json_object_put(e->switches);
+    json_object_put(e->switches_held);
     free(e);
 }
 

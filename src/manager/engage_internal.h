@@ -13,6 +13,7 @@
  *   engage_replicas.c  the Leases of replicas, who is the janitor
  *   engage_janitor.c   agents that nobody needs, containers that were replaced
  *   engage_links.c     the links of a session
+ *   engage_services.c  Services that lead to agents while they are engaged
  *
  * All is the loop's. Work for the API server is a *job*: it runs in a worker
  * thread with what it was given, shares nothing, and comes back to the loop,
@@ -123,6 +124,11 @@ struct engagements {
     struct json_object *idle; /* janitor: "ns/kind/name" -> uv_now() */
     struct json_object *left; /* janitor: "ns/kind/name" of given up ones */
     unsigned cleaning;        /* jobs of the janitor */
+
+    bool switching, switched; /* a job is under way; Services are switched */
+    uint64_t switch_due, switches_since;
+    struct switching *switch_last;                /* the last round */
+    struct json_object *switches, *switches_held; /* "NS/NAME" -> times, true */
 };
 
 /* ---- jobs ---- */
@@ -212,6 +218,20 @@ bool engage_session_is_ours(const struct engagements *e, const char *name);
 /* ---- engage_replicas.c ---- */
 void engage_replicas_tick(struct engagements *e);
 bool engage_replica_is_alive(const struct engagements *e, const char *name);
+
+/* ---- engage_services.c ---- */
+struct resolved;
+struct switch_want;
+struct switching;
+void engage_services_tick(struct engagements *e);
+void engage_services_release(struct engagements *e);
+/* Has it ports that are reached by switched Services? */
+bool engage_has_services(const struct eng *eng);
+/* Those ports, for the pods of that workload (NULL: none); out has room for
+ * ENGAGEMENT_PORTS_MAX. The labels are borrowed from it. */
+size_t switch_wants_of(const struct workload_ref *ref,
+                       const struct resolved *ports,
+                       struct json_object *workload, struct switch_want *out);
 
 /* ---- engage_janitor.c ---- */
 void engage_janitor_tick(struct engagements *e);

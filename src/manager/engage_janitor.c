@@ -131,8 +131,9 @@ static struct cleaning *consider(struct looking *l,
     idle = use.count == 0 && is_idle_for_long(l, &agent->workload);
     restore = !use.replaced && *json_get_str(agent->config, "replace", "");
     c->remove = idle && !restore;
-    if (restore || idle)
+    if ((restore || idle) && config_way_init(&c->way, &l->e->env) == 0)
         return c;
+    config_way_release(&c->way);
     free(c);
     return NULL;
 }
@@ -200,6 +201,7 @@ static void done(struct engage_job *job)
                                json_object_new_int64((int64_t)now));
     else if (c->acted)
         e->janitor_due = now + JANITOR_SOON_MS;
+    config_way_release(&c->way);
     free(c);
 }
 

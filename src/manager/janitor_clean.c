@@ -70,7 +70,7 @@ static int write_config(struct cleaning *c, struct kube_client *client,
                         struct json_object **workload)
 {
     int rc =
-        config_write(client, &c->ref, config, false, workload, &c->job.err);
+        config_write(client, &c->way, &c->ref, config, workload, &c->job.err);
 
     c->acted = rc == 0;
     return rc;

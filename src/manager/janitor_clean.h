@@ -4,6 +4,7 @@
 #ifndef TP_MANAGER_JANITOR_CLEAN_H
 #define TP_MANAGER_JANITOR_CLEAN_H
 
+#include "manager/config_write.h"
 #include "manager/engage_internal.h"
 
 #define NEEDS_MAX 32
@@ -16,6 +17,7 @@ struct cleaning {
     struct resolved needs[NEEDS_MAX]; /* of those that still engage it */
     size_t need_count;
     bool acted; /* something was done */
+    struct config_way way;
 };
 
 /* An engage_job's work. */

@@ -88,6 +88,8 @@ static const struct option_row rows[] = {
      "that running connections have after SIGTERM"},
     {"agent-idle", KIND_COUNT, AT(agent_idle), "3600", "SECONDS",
      "then agents that nobody needs are removed; 0: never"},
+    {"switch-services", KIND_FLAG, AT(switch_services), NULL, NULL,
+     "lead Services to agents where pods may not redirect"},
     {"log-level", KIND_LEVEL, AT(log_level), "info", "LEVEL",
      "error, warn, info or debug"},
     {"help", KIND_FLAG, AT(show_help), NULL, NULL, "print this"},

@@ -34,6 +34,7 @@ struct options {
     unsigned agent_idle; /* seconds; 0: idle agents stay */
     unsigned link_max;   /* of one user; 0: no limit */
     unsigned drain;      /* seconds that connections have after SIGTERM */
+    bool switch_services;
     enum log_level log_level;
     bool show_help, show_version;
 };

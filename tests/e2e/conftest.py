@@ -102,7 +102,7 @@ def image_id():
     return run(inspect, check=False).stdout.strip().removeprefix("sha256:")[:12] or "none"
 
 
-def install_chart(cluster):
+def install_chart(cluster, *flags):
     """As a user would, by tp itself; puts back whatever a test has changed."""
     cluster.tp(
         "helm", "upgrade", "--install", "--wait", "--timeout", "120s",
@@ -110,7 +110,7 @@ def install_chart(cluster):
         "--set", "clientRbac.subjects[0].kind=Group",
         "--set", "clientRbac.subjects[0].name=developers",
         "--set-string", f"podAnnotations.image={image_id()}",
-        timeout=180,
+        *flags, timeout=180,
     )  # fmt: skip
 
 

@@ -292,6 +292,36 @@ static const struct ports_case ports_cases[] = {
      "'app':'y'}},'policyTypes':['Ingress'],'ingress':[{'ports':[{'port':1}]}]"
      "}}",
      "", "app: 8080/tcp named http 80; "},
+    {"switched: by number", APP(HTTP),
+     SVC("web", "'ports':[{'port':80,'targetPort':8080}]"), "", "",
+     "app: 8080/tcp service http 80; "},
+    {"switched: what goes by name stays named", APP(HTTP),
+     SVC("web", "'ports':[{'port':80,'targetPort':'http'}]"), "", "",
+     "app: 8080/tcp named http 80; "},
+    {"switched: one by number, one by name", APP(HTTP),
+     SVC("a", "'ports':[{'port':80,'targetPort':8080}]") "," SVC(
+         "b", "'ports':[{'port':81,'targetPort':'http'}]"),
+     "", "'ports':[{'remote':'80'}]", "app: 8080/tcp service http 80; "},
+    {"switched: headless", APP(HTTP),
+     SVC("web", "'clusterIP':'None','ports':[{'port':8080}]"), "", "",
+     "!Service web is headless"},
+    {"switched: headless beside one that is not", APP(HTTP),
+     SVC("a", "'ports':[{'port':80,'targetPort':8080}]") "," SVC(
+         "b", "'clusterIP':'None','ports':[{'port':8080}]"),
+     "", "'ports':[{'remote':'80'}]", "!Service b is headless"},
+    {"switched: without a Service", APP(HTTP), "", "", "",
+     "!no Service leads to port 8080"},
+    {"switched: a policy by port", APP(HTTP),
+     SVC("web", "'ports':[{'port':80,'targetPort':8080}]"),
+     "{'metadata':{'name':'np'},'spec':{'podSelector':{},'policyTypes':["
+     "'Ingress'],'ingress':[{'ports':[{'port':8080}]}]}}",
+     "", "!NetworkPolicy np lets port 8080 in by its number"},
+    {"switched: a policy that lets agents in, too", APP(HTTP),
+     SVC("web", "'ports':[{'port':80,'targetPort':8080}]"),
+     "{'metadata':{'name':'np'},'spec':{'podSelector':{},'policyTypes':["
+     "'Ingress'],'ingress':[{'ports':[{'port':8080},{'port':9900,'endPort':"
+     "9999}]}]}}",
+     "", "app: 8080/tcp service http 80; "},
     {"replace takes all of the container",
      APP(HTTP ",{'name':'m','containerPort':9}"),
      SVC("web", "'ports':[{'port':80,'targetPort':'http'}]"), "",
@@ -361,6 +391,7 @@ static void run_ports_case(const struct ports_case *c)
     q.pod_template = json_get(world, "template");
     q.services = json_get(world, "services");
     q.policies = json_get(world, "policies");
+    q.switch_services = !strncmp(c->what, "switched:", 9);
     if (ports_resolve(&q, &out, &err) < 0) {
         ck_assert_msg(*c->want == '!' && strstr(err.text, c->want + 1),
                       "%s: %s", c->what, err.text);
@@ -452,6 +483,31 @@ START_TEST(config_grows_and_never_drops)
     ck_assert(!config_covers(config, &need_a));
     config = merge(config, &a, false);
     ck_assert_uint_eq(json_array_len(json_get_array(config, "containers")), 2);
+    json_object_put(config);
+}
+END_TEST
+
+/* Who is reached by switched Services is reached by name, too; redirection
+ * does both. */
+START_TEST(config_of_switched_services)
+{
+    struct resolved need, named, redirect;
+    struct config_need by_service = {.ports = &need};
+    struct config_need by_name = {.ports = &named};
+    struct config_need by_rules = {.ports = &redirect};
+    struct json_object *config;
+
+    set_need(&need, 8080, PORT_SERVICE, "http");
+    set_need(&named, 8080, PORT_NAMED, "http");
+    set_need(&redirect, 8080, PORT_REDIRECT, "http");
+    config = merge(merge(NULL, &named, false), &need, false);
+    ck_assert_uint_eq(json_array_len(json_get_array(config, "ports")), 1);
+    ck_assert(config_covers(config, &by_service));
+    ck_assert(config_covers(config, &by_name));
+    ck_assert(!config_covers(config, &by_rules));
+    config = merge(config, &redirect, false);
+    ck_assert(config_covers(config, &by_service));
+    ck_assert(config_covers(config, &by_name));
     json_object_put(config);
 }
 END_TEST
@@ -788,6 +844,7 @@ int main(void)
     tcase_add_loop_test(tc, ports_are_found, 0, COUNT(ports_cases));
     tcase_add_test(tc, config_is_made_from_nothing);
     tcase_add_test(tc, config_grows_and_never_drops);
+    tcase_add_test(tc, config_of_switched_services);
     tcase_add_test(tc, config_covers_udp_and_tcp_apart);
     tcase_add_test(tc, config_has_each_name_once);
     tcase_add_test(tc, config_replaces_and_restores);
