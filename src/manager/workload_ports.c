@@ -103,6 +103,21 @@ static void choose_all(const struct work *w, bool services,
     }
 }
 
+/* Services' ports of a protocol, or declared ones if no Service leads here. */
+static void choose_of(const struct work *w, bool udp, struct choice *c)
+{
+    struct choice all = {0};
+
+    for (int services = 1; services >= 0 && c->count == 0; services--) {
+        all.count = 0;
+        choose_all(w, services, NULL, &all);
+        for (size_t i = 0; i < all.count; i++) {
+            if (all.items[i]->udp == udp)
+                choose(c, all.items[i]);
+        }
+    }
+}
+
 /* ---- what is said when it is not clear ------------------------------------
  */
 
@@ -319,6 +334,37 @@ static int take(const struct work *w, const struct route *r,
 /* ---- the question ---------------------------------------------------------
  */
 
+/* No port that it can be, or several. */
+static int say_which(const struct choice *c, struct tp_error *err)
+{
+    char ports[400];
+
+    if (c->count == 0)
+        return tp_error_set(err, -EINVAL,
+                            "no Service leads there and no port is declared: "
+                            "say which with --port LOCAL:REMOTE");
+    list_ports(c, ports, sizeof(ports));
+    return tp_error_set(err, -EINVAL,
+                        "say which port with --port LOCAL:REMOTE: %s", ports);
+}
+
+static int resolve_guess(const struct work *w, const struct engage_port *wanted,
+                         struct resolved *out, struct tp_error *err)
+{
+    struct choice only = {0}, same = {0};
+
+    choose_of(w, wanted->udp, &only);
+    if (only.count == 1)
+        return take(w, only.items[0], wanted->remote, out, err);
+    choose_all(w, true, wanted, &same);
+    if (same.count == 0)
+        choose_all(w, false, wanted, &same);
+    if (same.count == 1)
+        return take(w, same.items[0], wanted->remote, out, err);
+    return same.count ? say_ambiguous(wanted->remote, &same, err)
+                      : say_which(&only, err);
+}
+
 static int resolve_one(const struct work *w, const struct engage_port *wanted,
                        struct resolved *out, struct tp_error *err)
 {
@@ -327,6 +373,8 @@ static int resolve_one(const struct work *w, const struct engage_port *wanted,
         .name = "", .number = number, .udp = wanted->udp, .port = number};
     struct choice c = {0};
 
+    if (wanted->guess)
+        return resolve_guess(w, wanted, out, err);
     choose_all(w, true, wanted, &c);
     if (c.count == 0)
         choose_all(w, false, wanted, &c);
@@ -342,20 +390,12 @@ static int resolve_only(const struct work *w, struct resolved *out,
                         struct tp_error *err)
 {
     struct choice c = {0};
-    char ports[400];
 
     choose_all(w, true, NULL, &c);
     if (c.count == 0)
         choose_all(w, false, NULL, &c);
-    if (c.count == 1)
-        return take(w, c.items[0], "", out, err);
-    if (c.count == 0)
-        return tp_error_set(err, -EINVAL,
-                            "no Service leads there and no port is declared: "
-                            "say which with --port LOCAL:REMOTE");
-    list_ports(&c, ports, sizeof(ports));
-    return tp_error_set(err, -EINVAL,
-                        "say which port with --port LOCAL:REMOTE: %s", ports);
+    return c.count == 1 ? take(w, c.items[0], "", out, err)
+                        : say_which(&c, err);
 }
 
 /* The only container that Services lead to; NULL for none or several. */

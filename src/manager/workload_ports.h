@@ -6,7 +6,8 @@
  * pod template's labels, followed to the container's port. What a user names is
  * looked for among the routes (the Service port's name or number), then among
  * the declared ports of the containers; a number that nobody declares is a port
- * of its own.
+ * of its own. Who names a local port only (`guess`) means the only port there
+ * is, else the port of the same number.
  *
  * named     every route to that port goes by its name: the agent, as the first
  *           container with a port of that name, is taken instead (KUBERNETES 4)
