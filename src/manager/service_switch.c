@@ -370,11 +370,12 @@ void switch_judge(struct switch_verdict *v, struct json_object *service,
 {
     cleanup_json struct json_object *old = read_entries(service);
     struct json_object *ports = json_get_array(service, "spec.ports");
-    struct judging j = {v,     service, pods, wants, count,
+    struct judging j = {NULL,  service, pods, wants, count,
                         rules, NULL,    NULL, false};
 
     memset(v, 0, sizeof(*v));
     v->all = true;
+    j.v = v;
     if (!ports || json_object_deep_copy(ports, &j.ports, NULL) < 0)
         return;
     j.entries = json_object_new_array();
