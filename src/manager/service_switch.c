@@ -110,6 +110,16 @@ static uint16_t app_port(struct json_object *port, struct json_object *entry)
     return number > 0 && number <= UINT16_MAX ? (uint16_t)number : 0;
 }
 
+uint16_t switch_original(struct json_object *service, struct json_object *port)
+{
+    cleanup_json struct json_object *entries = read_entries(service);
+    struct json_object *entry = find_entry(entries, port);
+
+    return entry && leads_to(port, json_get_str(entry, "to", ""))
+               ? (uint16_t)json_get_int(entry, "from", 0)
+               : 0;
+}
+
 /* ---- the pods behind it ---------------------------------------------------
  */
 

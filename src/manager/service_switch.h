@@ -61,6 +61,10 @@ struct switch_verdict {
 bool switch_concerns(struct json_object *service,
                      const struct switch_want *wants, size_t count);
 
+/* What the targetPort of a Service's port was, if it leads to agents now; 0: it
+ * does not. */
+uint16_t switch_original(struct json_object *service, struct json_object *port);
+
 /* What is to be done with a Service; pods is the list behind its selector. */
 void switch_judge(struct switch_verdict *v, struct json_object *service,
                   struct json_object *pods, const struct switch_want *wants,

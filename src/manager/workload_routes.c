@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/json.h"
+#include "manager/service_switch.h"
 #include "manager/workload.h"
 
 /* ---- declared ports -------------------------------------------------------
@@ -69,14 +70,17 @@ static const struct route *find_declared(const struct routes *declared,
     return NULL;
 }
 
-static void follow(const struct routes *declared, struct json_object *port,
-                   struct route *route)
+static void follow(const struct routes *declared, struct json_object *service,
+                   struct json_object *port, struct route *route)
 {
     struct json_object *target = json_get(port, "targetPort");
+    uint16_t original = switch_original(service, port);
     const struct route *d;
 
     route->port = route->number;
-    if (target && json_object_is_type(target, json_type_string))
+    if (original)
+        route->port = original; /* somebody engages it: as it will be again */
+    else if (target && json_object_is_type(target, json_type_string))
         route->target = json_object_get_string(target);
     else if (target)
         route->port = to_port(json_get_int(port, "targetPort", 0));
@@ -112,7 +116,7 @@ static void add_service(struct routes *r, const struct routes *declared,
         one.name = json_get_str(port, "name", "");
         one.number = to_port(json_get_int(port, "port", 0));
         one.udp = is_udp(port);
-        follow(declared, port, &one);
+        follow(declared, service, port, &one);
         add(r, &one);
     }
 }

@@ -243,6 +243,16 @@ def test_a_ready_pod_without_agent_switches_back(engaged, box):
     wait_until("the switch again", lambda: target_of(cluster, ns, "numeric") == "tp-8080", 15)
 
 
+def test_a_mirror_beside_it_finds_the_port(engaged):
+    """The Service leads to a name that no template knows."""
+    cluster, ns = engaged
+    mirror = engage(cluster, ns, "mirror", "numeric", "--as-name", "beside", "--port",
+                    f"{LOCAL_PORT + 1}:http")  # fmt: skip
+    assert mirror["phase"] == "ready" and mirror["ports"][0]["mode"] == "service"
+    cluster.tp("detach", "beside", "--name", DAEMON)
+    assert target_of(cluster, ns, "numeric") == "tp-8080"
+
+
 def test_a_foreign_edit_wins(engaged, box):
     cluster, ns = engaged
     patch = '[{"op": "replace", "path": "/spec/ports/0/targetPort", "value": 8080}]'

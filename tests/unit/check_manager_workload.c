@@ -302,6 +302,12 @@ static const struct ports_case ports_cases[] = {
      SVC("a", "'ports':[{'port':80,'targetPort':8080}]") "," SVC(
          "b", "'ports':[{'port':81,'targetPort':'http'}]"),
      "", "'ports':[{'remote':'80'}]", "app: 8080/tcp service http 80; "},
+    {"switched: it is so already", APP(HTTP),
+     "{'metadata':{'name':'web','annotations':{'tp.internal/switched-ports':'"
+     "[{\\\"port\\\":80,\\\"from\\\":8080,\\\"to\\\":\\\"tp-8080\\\"}]'}},"
+     "'spec':{'selector':{'app':'web'},'ports':[{'port':80,'targetPort':"
+     "'tp-8080'}]}}",
+     "", "'ports':[{'remote':'80'}]", "app: 8080/tcp service http 80; "},
     {"switched: headless", APP(HTTP),
      SVC("web", "'clusterIP':'None','ports':[{'port':8080}]"), "", "",
      "!Service web is headless"},
