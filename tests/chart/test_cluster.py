@@ -150,7 +150,8 @@ FORBIDDEN = (
         for kind in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")
     ]
     + [(v, "secrets") for v in READ + WRITE]
-    + [(v, "pods") for v in WRITE]
+    # the right to create them is one to dry runs: test_the_manager_creates_pods_in_dry_runs_only
+    + [(v, "pods") for v in WRITE if v != "create"]
     + [
         (v, f"pods/{s}")
         for v in ("get", "create")
@@ -169,6 +170,22 @@ def test_the_manager_may_not(release, place):
     asked = [review(*question, namespace=place) for question in FORBIDDEN]
     allowed = zip(FORBIDDEN, answers(asked))
     assert [question for question, yes in allowed if yes] == []
+
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: made-by-the-manager}
+spec: {containers: [{name: c, image: none.invalid/x}]}
+"""
+
+
+def test_the_manager_creates_pods_in_dry_runs_only(release):
+    create = ["--as", MANAGER, "create", "-f", "-", "-n"]
+    for place in ("default", NAMESPACE):
+        done = kubectl(*create, place, input=POD, check=False)
+        assert done.returncode != 0 and "tp-manager creates no pods" in done.stderr
+    kubectl(*create, "default", "--dry-run=server", input=POD)
 
 
 @pytest.mark.parametrize(
