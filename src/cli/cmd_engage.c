@@ -17,6 +17,7 @@
 #include "cli/common_options.h"
 #include "cli/docker_run.h"
 #include "cli/engage.h"
+#include "cli/engage_limits.h"
 #include "cli/engage_options.h"
 #include "cli/environment.h"
 #include "cli/program.h"
@@ -28,7 +29,8 @@ struct run {
     const char *type;
     const char *name; /* of the engagement */
     struct json_object *request, *local, *env;
-    char **words; /* the command; NULL: none */
+    struct limits limits; /* of the container, with --limits */
+    char **words;         /* the command; NULL: none */
     bool already;
 };
 
@@ -123,7 +125,8 @@ static int fetch_environment(struct run *r, struct tp_error *err)
 static int run_docker(struct run *r, bool *detached, struct tp_error *err)
 {
     struct docker_run d;
-    int rc = docker_run_build(&d, r->words, r->g.daemon.name, r->env, err);
+    int rc = docker_run_build(&d, r->words, r->g.daemon.name, r->env,
+                              &r->limits, err);
 
     *detached = d.detached;
     if (rc == 0 && d.left_out > 0)
@@ -213,8 +216,12 @@ static int check_command(struct run *r, struct tp_error *err)
     int rc;
 
     if (!r->words || !docker_run_is(r->words))
-        return 0;
-    rc = docker_run_build(&d, r->words, "x", NULL, err);
+        return cli_has(r->g.cli, "limits")
+                   ? tp_error_set(err, -EINVAL,
+                                  "--limits is for a container that tp starts: "
+                                  "-- docker run IMAGE")
+                   : 0;
+    rc = docker_run_build(&d, r->words, "x", NULL, NULL, err);
     docker_run_release(&d);
     return rc;
 }
@@ -246,6 +253,8 @@ static int engage_and_run(struct run *r, struct tp_error *err)
         rc = engage_start(&r->g, r->request, &r->local, &r->already, err);
     if (rc == 0 && wants_environment(r))
         rc = fetch_environment(r, err);
+    if (rc == 0 && cli_has(r->g.cli, "limits"))
+        rc = engage_limits_fetch(&r->g, r->name, &r->limits, err);
     if (rc < 0) {
         if (!r->already)
             disengage(r);
@@ -313,6 +322,9 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
          .help = "what the engagement is called here (default: WORKLOAD)"},    \
         {.name = "docker-run",                                                 \
          .help = "what follows '--' are arguments of 'docker run'"},           \
+        {.name = "limits",                                                     \
+         .help = "give that container the limits of cpu and memory of the "    \
+                 "one in the cluster"},                                        \
         {.name = "timeout",                                                    \
          .arg = "TIME",                                                        \
          .help = "how long to wait until it is ready (default 120s)"},         \
@@ -346,7 +358,9 @@ static const struct cli_option ingest_options[] = {OPTIONS_ENGAGE, {0}};
 #define DETAILS_COMMAND                                                        \
     "\nA command behind '--' gets the container's variables; 'docker run' "    \
     "starts its\ncontainer in the session's network. The engagement ends "     \
-    "with it, and its exit status is tp's.\nWORKLOAD is NAME or KIND/NAME "    \
+    "with it, and its exit status is tp's. With --limits the container may "   \
+    "use as much cpu and\nmemory as the one in the cluster, unless flags of "  \
+    "docker's say otherwise.\nWORKLOAD is NAME or KIND/NAME "                  \
     "(deploy, sts, ds, rs, pod).\n"
 
 static int run_intercept(struct cli *cli, struct tp_error *err)

@@ -20,11 +20,13 @@ libtp_cli_a_SOURCES = \
 	src/cli/daemon.c src/cli/daemon.h src/cli/daemon_list.c \
 	src/cli/docker_run.c src/cli/docker_run.h \
 	src/cli/engage.c src/cli/engage.h \
+	src/cli/engage_limits.c src/cli/engage_limits.h \
 	src/cli/engage_options.c src/cli/engage_options.h \
 	src/cli/environment.c src/cli/environment.h \
 	src/cli/help.c \
 	src/cli/helper.c src/cli/helper.h \
 	src/cli/image.c src/cli/image.h \
+	src/cli/limits.c src/cli/limits.h \
 	src/cli/options.c \
 	src/cli/output.c \
 	src/cli/program.c src/cli/program.h \

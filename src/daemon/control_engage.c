@@ -209,7 +209,9 @@ static void ask(struct control_conn *conn, const char *path)
     control_finish(conn);
 }
 
-void op_environment(struct control_conn *conn, struct json_object *request)
+/* /tp/v1/engagements/ID/WHAT */
+static void ask_of_engagement(struct control_conn *conn,
+                              struct json_object *request, const char *what)
 {
     struct engagement *eng =
         engagements_find(table_of(conn), json_get_str(request, "name", ""));
@@ -220,9 +222,19 @@ void op_environment(struct control_conn *conn, struct json_object *request)
         control_finish(conn);
         return;
     }
-    snprintf(path, sizeof(path), "/tp/v1/engagements/%s/environment",
-             engagement_id(eng));
+    snprintf(path, sizeof(path), "/tp/v1/engagements/%s/%s", engagement_id(eng),
+             what);
     ask(conn, path);
+}
+
+void op_environment(struct control_conn *conn, struct json_object *request)
+{
+    ask_of_engagement(conn, request, "environment");
+}
+
+void op_limits(struct control_conn *conn, struct json_object *request)
+{
+    ask_of_engagement(conn, request, "limits");
 }
 
 /* Names become parts of a path. */

@@ -37,5 +37,6 @@ extern const char *const engage_environment_right[];
 void engage_environment(struct engage_ask *a); /* engage_agents.c */
 void engage_logs(struct engage_ask *a);        /* engage_agents.c */
 void engage_workloads(struct engage_ask *a);   /* engage_list.c */
+void engage_limits(struct engage_ask *a);      /* engage_limits.c */
 
 #endif

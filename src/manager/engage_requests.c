@@ -51,7 +51,27 @@ static void list_own(const struct ask_of *a)
     reply_send(a->reply, 200, answer);
 }
 
-static void ask_environment(const struct ask_of *a, const struct eng *eng)
+static const struct what {
+    const char *name;
+    const char *const *rights;
+    void (*granted)(struct engage_ask *ask);
+} whats[] = {
+    {"/environment", engage_environment_right, engage_environment},
+    {"/limits", engage_any_right, engage_limits},
+};
+
+/* NULL if an engagement has nothing of that name. */
+static const struct what *find_what(const char *name)
+{
+    for (size_t i = 0; i < sizeof(whats) / sizeof(*whats); i++) {
+        if (!strcmp(whats[i].name, name))
+            return &whats[i];
+    }
+    return NULL;
+}
+
+static void ask_about(const struct ask_of *a, const struct eng *eng,
+                      const struct what *what)
 {
     struct engage_ask *ask = engage_ask_create(a->e, a->link, a->reply);
 
@@ -60,8 +80,8 @@ static void ask_environment(const struct ask_of *a, const struct eng *eng)
     ask->workload = eng->pub.workload;
     memcpy(ask->id, eng->pub.id, sizeof(ask->id));
     memcpy(ask->container, eng->pub.container, sizeof(ask->container));
-    ask->rights = engage_environment_right;
-    ask->granted = engage_environment;
+    ask->rights = what->rights;
+    ask->granted = what->granted;
     engage_ask_start(ask);
 }
 
@@ -75,7 +95,7 @@ static bool cancelled(const struct ask_of *a, const char *id)
     return true;
 }
 
-/* /ID or /ID/environment */
+/* /ID, /ID/environment or /ID/limits */
 static void one(const struct ask_of *a, const char *path)
 {
     size_t len = strcspn(path, "/");
@@ -90,10 +110,10 @@ static void one(const struct ask_of *a, const char *path)
     eng = *id ? store_find(a->e, id) : NULL;
     if (!eng || eng->gone ||
         !identity_same_owner(&eng->pub.who, link_identity(a->link)) ||
-        (*rest && strcmp(rest, "/environment") != 0))
+        (*rest && !find_what(rest)))
         reply_error(a->reply, 404, "no-such-engagement", "no such engagement");
     else if (*rest && is_get(a))
-        ask_environment(a, eng);
+        ask_about(a, eng, find_what(rest));
     else if (!*rest && is_get(a))
         reply_send(a->reply, 200,
                    engagement_to_client(eng->object, &eng->pub, NULL));

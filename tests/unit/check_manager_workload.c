@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "manager/engage_limits.h"
 #include "manager/rollout.h"
 #include "manager/workload.h"
 #include "manager/workload_config.h"
@@ -774,6 +775,38 @@ START_TEST(pods_that_are_not_ready_have_agents_too)
 }
 END_TEST
 
+/* ---- limits ---------------------------------------------------------------
+ */
+
+#define LIMITED(limits)                                                        \
+    "{'spec':{'containers':[{'name':'side','resources':{'limits':{'cpu':"      \
+    "'9'}}},{'name':'app','resources':{'limits':{" limits "}}}]}}"
+
+START_TEST(limits_are_those_of_a_pod)
+{
+    struct json_object *pods =
+        parse("{'items':[" LIMITED("'memory':'64Mi'") "]}");
+    struct json_object *none = parse("{'items':[]}");
+    struct json_object *template =
+        parse(LIMITED("'cpu':'1','example.com/gpu':'1'"));
+    struct json_object *out = limits_of(pods, template, "app");
+
+    ck_assert_str_eq(json_get_str(out, "memory", ""), "64Mi");
+    ck_assert_ptr_null(json_get(out, "cpu"));
+    json_object_put(out);
+    out = limits_of(none, template, "app");
+    ck_assert_str_eq(json_get_str(out, "cpu", ""), "1");
+    ck_assert_int_eq(json_object_object_length(out), 1);
+    json_object_put(out);
+    out = limits_of(NULL, NULL, "app");
+    ck_assert_int_eq(json_object_object_length(out), 0);
+    json_object_put(out);
+    json_object_put(pods);
+    json_object_put(none);
+    json_object_put(template);
+}
+END_TEST
+
 #define COUNT(array) (int)(sizeof(array) / sizeof(*(array)))
 
 int main(void)
@@ -798,6 +831,7 @@ int main(void)
                         COUNT(progress_cases));
     tcase_add_test(tc, pods_that_are_not_ready_have_agents_too);
     tcase_add_loop_test(tc, pods_decide_what_is_said, 0, COUNT(judge_cases));
+    tcase_add_test(tc, limits_are_those_of_a_pod);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }
