@@ -346,6 +346,9 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
         {.name = "service",                                                    \
          .arg = "NAME",                                                        \
          .help = "the Service that REMOTE belongs to"},                        \
+        {.name = "no-local-shortcut",                                          \
+         .help = "calls from here to what is taken over go through the "       \
+                 "cluster, too"},                                              \
     {                                                                          \
         .name = "force",                                                       \
         .help = "take over from whoever holds it (needs the right to)"         \

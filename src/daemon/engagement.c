@@ -112,6 +112,7 @@ static void table_changed(struct engagements *e)
 
 static void release(struct engagement *eng)
 {
+    engagement_shortcut_forget(eng);
     engagement_topod_stop(eng);
     engagement_deliveries_end(eng);
     json_object_put(eng->request);
@@ -384,6 +385,7 @@ struct engagements *engagements_create(uv_loop_t *loop, struct session *s,
     e->session = s;
     e->mark = mark;
     TAILQ_INIT(&e->list);
+    LIST_INIT(&e->look_ups);
     uv_timer_init(loop, e->retry);
     e->retry->data = e;
     e->retry->timer_cb = retry_cb;
@@ -400,6 +402,7 @@ void engagements_destroy(struct engagements *e)
 {
     if (!e)
         return;
+    engagement_shortcut_close(e);
     uv_close((uv_handle_t *)e->retry, free_handle_cb);
     free(e);
 }

@@ -63,11 +63,28 @@ static void take_ports(struct engagement *eng)
     }
 }
 
+/* True if nothing but the destinations is new. */
+static bool take_destinations(struct engagement *eng,
+                              struct json_object *remote)
+{
+    struct json_object *list =
+        json_object_get(json_member(remote, "destinations"));
+
+    json_object_object_del(remote, "destinations");
+    if (!list)
+        return false;
+    engagement_shortcut_take(eng, list);
+    json_object_put(list);
+    return eng->remote && json_object_equal(eng->remote, remote);
+}
+
 void engagement_take(struct engagement *eng, struct json_object *remote)
 {
     const char *phase = json_get_str(remote, "phase", "");
     const char *message = json_get_str(remote, "message", "");
 
+    if (take_destinations(eng, remote))
+        return;
     if (!strcmp(phase, "ended")) {
         engagement_fail(eng, json_get_str(remote, "code", "ended"),
                         *message ? message : "the manager has ended it");

@@ -3,6 +3,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/agents.h \
 	src/manager/claims.c src/manager/claims.h \
 	src/manager/creation.h \
+	src/manager/destinations.c src/manager/destinations.h \
 	src/manager/drive_step.c src/manager/drive_step.h \
 	src/manager/dry_run.c \
 	src/manager/engage.c src/manager/engage_internal.h \
@@ -11,6 +12,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/engage_bring.c \
 	src/manager/engage_create.c \
 	src/manager/engage_decide.c \
+	src/manager/engage_destinations.c \
 	src/manager/engage_drive.c \
 	src/manager/engage_end.c \
 	src/manager/engage_janitor.c \

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "manager/destinations.h"
 #include "manager/engage_limits.h"
 #include "manager/rollout.h"
 #include "manager/workload.h"
@@ -807,6 +808,62 @@ START_TEST(limits_are_those_of_a_pod)
 }
 END_TEST
 
+/* ---- destinations ---------------------------------------------------------
+ */
+
+START_TEST(services_and_pods_lead_to_engaged_ports)
+{
+    static const struct engagement eng = {.ports = {{8080, false}, {53, true}},
+                                          .port_count = 2};
+    struct json_object *template = parse(
+        "{'metadata':{'labels':{'app':'web'}},'spec':{'containers':[{'name':"
+        "'app','ports':[{'name':'http','containerPort':8080},{'name':'echo',"
+        "'containerPort':9001}]}]}}");
+    struct json_object *services = parse(
+        "{'items':["
+        "{'metadata':{'name':'web'},'spec':{'selector':{'app':'web'},"
+        "'clusterIP':'10.43.0.5','clusterIPs':['10.43.0.5','fd00::5'],"
+        "'ports':[{'port':80,'targetPort':'http'},"
+        "{'port':9001,'targetPort':'echo'},"
+        "{'port':53,'protocol':'UDP'},{'port':53,'protocol':'TCP'}]}},"
+        "{'metadata':{'name':'headless'},'spec':{'selector':{'app':'web'},"
+        "'clusterIP':'None','clusterIPs':['None'],'ports':[{'port':8080}]}},"
+        "{'metadata':{'name':'old'},'spec':{'selector':{'app':'web'},"
+        "'clusterIP':'10.43.0.6','ports':[{'port':81,'targetPort':8080}]}},"
+        "{'metadata':{'name':'other'},'spec':{'selector':{'app':'db'},"
+        "'clusterIP':'10.43.0.7','ports':[{'port':80,'targetPort':8080}]}}]}");
+    struct json_object *pod =
+        parse("{'status':{'podIPs':[{'ip':'10.42.0.9'},{'ip':'fd00::9'}]}}");
+    struct resolved ports = {.count = 2};
+    struct json_object *list = json_object_new_array();
+
+    ports.ports[0] = (struct resolved_port){.port = 8080, .mode = PORT_NAMED};
+    ports.ports[1] =
+        (struct resolved_port){.port = 53, .udp = true, .mode = PORT_REDIRECT};
+    destinations_add_services(list, template, services, &eng);
+    destinations_add_pod(list, pod, &ports);
+    ck_assert_str_eq(
+        json_to_text(list),
+        "[{\"address\":\"10.43.0.5\",\"port\":80,\"protocol\":\"tcp\","
+        "\"to\":8080},"
+        "{\"address\":\"fd00::5\",\"port\":80,\"protocol\":\"tcp\","
+        "\"to\":8080},"
+        "{\"address\":\"10.43.0.5\",\"port\":53,\"protocol\":\"udp\","
+        "\"to\":53},"
+        "{\"address\":\"fd00::5\",\"port\":53,\"protocol\":\"udp\",\"to\":53},"
+        "{\"address\":\"10.43.0.6\",\"port\":81,\"protocol\":\"tcp\","
+        "\"to\":8080},"
+        "{\"address\":\"10.42.0.9\",\"port\":53,\"protocol\":\"udp\","
+        "\"to\":53},"
+        "{\"address\":\"fd00::9\",\"port\":53,\"protocol\":\"udp\",\"to\":53}"
+        "]");
+    json_object_put(pod);
+    json_object_put(list);
+    json_object_put(services);
+    json_object_put(template);
+}
+END_TEST
+
 #define COUNT(array) (int)(sizeof(array) / sizeof(*(array)))
 
 int main(void)
@@ -832,6 +889,7 @@ int main(void)
     tcase_add_test(tc, pods_that_are_not_ready_have_agents_too);
     tcase_add_loop_test(tc, pods_decide_what_is_said, 0, COUNT(judge_cases));
     tcase_add_test(tc, limits_are_those_of_a_pod);
+    tcase_add_test(tc, services_and_pods_lead_to_engaged_ports);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }
