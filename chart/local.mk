@@ -19,6 +19,7 @@ CHART_FILES = \
 	chart/tp/templates/rbac.yaml \
 	chart/tp/templates/service.yaml \
 	chart/tp/templates/test.yaml \
+	chart/tp/templates/uninstall.yaml \
 	chart/tp/templates/webhook.yaml
 EXTRA_DIST += $(CHART_FILES) chart/README.md
 

@@ -13,6 +13,7 @@ libtp_cli_a_SOURCES = \
 	src/cli/cmd_list.c \
 	src/cli/cmd_quit.c \
 	src/cli/cmd_status.c \
+	src/cli/cmd_uninstall.c \
 	src/cli/cmd_version.c \
 	src/cli/commands.c src/cli/commands.h \
 	src/cli/common_options.c src/cli/common_options.h \

@@ -193,20 +193,28 @@ static void answered_cb(void *arg, int status, const char *body, size_t len)
     control_finish(conn);
 }
 
-static void ask(struct control_conn *conn, const char *path)
+/* body NULL: a GET. */
+static void ask_with(struct control_conn *conn, const char *path,
+                     const char *body)
 {
     struct control_later *l = later(conn);
     int rc;
 
     if (!l)
         return;
-    rc = engagements_ask(table_of(conn), path, answered_cb, l);
+    rc = body ? engagements_post(table_of(conn), path, body, answered_cb, l)
+              : engagements_ask(table_of(conn), path, answered_cb, l);
     if (rc == 0)
         return;
     later_end(l);
     control_send_error(conn, rc == -ENOTCONN ? "not-connected" : "internal",
                        "there is no link to the cluster now");
     control_finish(conn);
+}
+
+static void ask(struct control_conn *conn, const char *path)
+{
+    ask_with(conn, path, NULL);
 }
 
 /* /tp/v1/engagements/ID/WHAT */
@@ -277,6 +285,20 @@ void op_logs(struct control_conn *conn, struct json_object *request)
     }
     snprintf(path, sizeof(path), "/tp/v1/logs/%s/%s/%s", ns, kind, name);
     ask(conn, path);
+}
+
+void op_uninstall(struct control_conn *conn, struct json_object *request)
+{
+    cleanup_json struct json_object *body = json_object_new_object();
+    const char *ns = json_get_str(request, "namespace", "");
+
+    json_put_str(body, "namespace",
+                 *ns ? ns : session_namespace(conn->c->session));
+    json_put_str(body, "workload", json_get_str(request, "workload", ""));
+    json_object_object_add(
+        body, "yes",
+        json_object_new_boolean(json_get_bool(request, "yes", false)));
+    ask_with(conn, "/tp/v1/uninstall", json_object_to_json_string(body));
 }
 
 /* ---- disengage ---- */

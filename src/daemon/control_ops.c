@@ -229,6 +229,7 @@ static const struct op ops[] = {
     {"limits", OP_READS | OP_LASTS, op_limits},
     {"workloads", OP_READS | OP_LASTS, op_workloads},
     {"logs", OP_READS | OP_LASTS, op_logs},
+    {"uninstall", OP_CHANGES | OP_LASTS, op_uninstall},
 };
 
 void control_request(struct control_conn *conn, struct json_object *request)

@@ -88,5 +88,8 @@ typedef void engagement_answer_cb(void *arg, int status, const char *body,
                                   size_t len);
 int engagements_ask(struct engagements *e, const char *path,
                     engagement_answer_cb *cb, void *arg);
+/* The same by POST. */
+int engagements_post(struct engagements *e, const char *path, const char *body,
+                     engagement_answer_cb *cb, void *arg);
 
 #endif

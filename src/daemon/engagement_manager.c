@@ -236,7 +236,7 @@ void engagement_withdraw(struct engagements *e, const char *id,
         start_timer(ask);
 }
 
-/* ---- GET ---- */
+/* ---- questions of the CLI ---- */
 
 static void answered_cb(void *arg, int status, const char *body, size_t len)
 {
@@ -246,8 +246,8 @@ static void answered_cb(void *arg, int status, const char *body, size_t len)
     free(ask);
 }
 
-int engagements_ask(struct engagements *e, const char *path,
-                    engagement_answer_cb *cb, void *arg)
+static int request(struct engagements *e, const char *method, const char *path,
+                   const char *body, engagement_answer_cb *cb, void *arg)
 {
     struct ask *ask = e->tunnel ? new_ask(e, NULL) : NULL;
 
@@ -255,10 +255,22 @@ int engagements_ask(struct engagements *e, const char *path,
         return e->tunnel ? -ENOMEM : -ENOTCONN;
     ask->answer_cb = cb;
     ask->arg = arg;
-    if (tunnel_request(e->tunnel, "GET", path, NULL, answered_cb, ask) == 0)
+    if (tunnel_request(e->tunnel, method, path, body, answered_cb, ask) == 0)
         return 0;
     free(ask);
     return -ENOTCONN;
+}
+
+int engagements_ask(struct engagements *e, const char *path,
+                    engagement_answer_cb *cb, void *arg)
+{
+    return request(e, "GET", path, NULL, cb, arg);
+}
+
+int engagements_post(struct engagements *e, const char *path, const char *body,
+                     engagement_answer_cb *cb, void *arg)
+{
+    return request(e, "POST", path, body, cb, arg);
 }
 
 /* ---- for the CLI ---- */

@@ -26,11 +26,14 @@ libtp_manager_a_SOURCES += \
 	src/manager/engage_sessions.c \
 	src/manager/engage_spec.c src/manager/engage_spec.h \
 	src/manager/engage_store.c \
+	src/manager/engage_uninstall.c src/manager/engage_uninstall.h \
 	src/manager/engagement_json.c src/manager/engagement_json.h \
 	src/manager/engagements.h \
 	src/manager/janitor_clean.c src/manager/janitor_clean.h \
 	src/manager/lease.c src/manager/lease.h \
 	src/manager/rollout.c src/manager/rollout.h \
+	src/manager/uninstall.c src/manager/uninstall.h \
+	src/manager/uninstall_round.c \
 	src/manager/workload.c src/manager/workload.h \
 	src/manager/workload_config.c src/manager/workload_config.h \
 	src/manager/workload_event.c src/manager/workload_event.h \

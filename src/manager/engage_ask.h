@@ -18,6 +18,7 @@ struct engage_ask {
     struct workload_ref workload; /* kind and name "": the whole namespace */
     char id[ENGAGEMENT_ID_LEN + 1];
     char container[64];
+    bool yes;                  /* engage_uninstall.c */
     const char *const *rights; /* subresources, NULL at the end */
     unsigned right;
     void (*granted)(struct engage_ask *a); /* frees it */

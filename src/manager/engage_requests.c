@@ -10,11 +10,13 @@
 #include "manager/engage_ask.h"
 #include "manager/engage_internal.h"
 #include "manager/engage_reply.h"
+#include "manager/engage_uninstall.h"
 #include "tunnel/tunnel.h"
 
 #define ENGAGEMENTS "/tp/v1/engagements"
 #define WORKLOADS   "/tp/v1/workloads/"
 #define LOGS        "/tp/v1/logs/"
+#define UNINSTALL   "/tp/v1/uninstall"
 
 struct ask_of {
     struct engagements *e;
@@ -203,6 +205,15 @@ static void collection(const struct ask_of *a)
         refuse_method(a);
 }
 
+static void uninstall(const struct ask_of *a)
+{
+    if (!strcmp(a->open->method, "POST"))
+        engage_uninstall(a->e, a->link, a->reply, a->open->body,
+                         a->open->body_len);
+    else
+        refuse_method(a);
+}
+
 static const char *behind(const char *path, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -219,8 +230,9 @@ bool engagements_request(struct engagements *e, struct link *link,
     const char *id = behind(open->path, ENGAGEMENTS "/");
     const char *list = behind(open->path, WORKLOADS);
     const char *log = behind(open->path, LOGS);
+    bool removal = !strcmp(open->path, UNINSTALL);
 
-    if (e->closing || (!all && !id && !list && !log))
+    if (e->closing || (!all && !id && !list && !log && !removal))
         return false;
     a.reply = reply_create(s);
     if (!a.reply)
@@ -231,6 +243,8 @@ bool engagements_request(struct engagements *e, struct link *link,
         one(&a, id);
     else if (list)
         workloads(&a, list);
+    else if (removal)
+        uninstall(&a);
     else
         logs(&a, log);
     return true;

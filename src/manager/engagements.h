@@ -76,8 +76,10 @@ struct engagements_env {
     struct api *api;
     struct metrics *metrics;
     const struct parts *parts;
-    const char *ns;        /* the manager's: there the objects are */
-    unsigned idle_seconds; /* then agents without engagement go; 0: never */
+    const char *ns; /* the manager's: there the objects are */
+    /* Then agents without engagement go; 0: never. Read each time: the chart's
+     * settings may change. NULL: never. */
+    const unsigned *idle_seconds;
 };
 
 /* Starts to follow the objects. NULL with err filled. */

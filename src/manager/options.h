@@ -31,7 +31,6 @@ struct options {
     char *dns_search;
     bool any_front_proxy_name;
     uint64_t link_rate;  /* bytes a second, each way; 0: no limit */
-    unsigned agent_idle; /* seconds; 0: idle agents stay */
     unsigned link_max;   /* of one user; 0: no limit */
     unsigned drain;      /* seconds that connections have after SIGTERM */
     enum log_level log_level;

@@ -102,14 +102,14 @@ def image_id():
     return run(inspect, check=False).stdout.strip().removeprefix("sha256:")[:12] or "none"
 
 
-def install_chart(cluster):
+def install_chart(cluster, *flags):
     """As a user would, by tp itself; puts back whatever a test has changed."""
     cluster.tp(
         "helm", "upgrade", "--install", "--wait", "--timeout", "120s",
         "--set", "link.rate=0", "--set", "link.maxPerUser=0",
         "--set", "clientRbac.subjects[0].kind=Group",
         "--set", "clientRbac.subjects[0].name=developers",
-        "--set-string", f"podAnnotations.image={image_id()}",
+        "--set-string", f"podAnnotations.image={image_id()}", *flags,
         timeout=180,
     )  # fmt: skip
 

@@ -8,7 +8,9 @@
 #include "base/json.h"
 #include "manager/destinations.h"
 #include "manager/engage_limits.h"
+#include "manager/engage_uninstall.h"
 #include "manager/rollout.h"
+#include "manager/uninstall.h"
 #include "manager/workload.h"
 #include "manager/workload_config.h"
 #include "manager/workload_ports.h"
@@ -864,6 +866,98 @@ START_TEST(services_and_pods_lead_to_engaged_ports)
 }
 END_TEST
 
+/* ---- agents are taken away ------------------------------------------------
+ */
+
+#define TEMPLATE(annotations)                                                  \
+    "'template':{'metadata':{'annotations':{" annotations "}}}"
+
+static const struct {
+    const char *kind, *workload;
+    bool restarted;
+    enum uninstall_step step;
+} uninstall_cases[] = {
+    {"Deployment",
+     "{'kind':'Deployment','spec':{'replicas':1," TEMPLATE(
+         "'tp.internal/agent':'{}'") "}}",
+     false, UNINSTALL_TEMPLATE},
+    /* its pods asked for it by themselves */
+    {"Deployment",
+     "{'kind':'Deployment','spec':{'replicas':1," TEMPLATE(
+         "'tp.internal/inject':'enabled'") "},'status':{'replicas':1,"
+                                           "'updatedReplicas':1}}",
+     false, UNINSTALL_RESTART},
+    {"Deployment",
+     "{'kind':'Deployment','spec':{'replicas':1," TEMPLATE(
+         "") "},'status':{'replicas':1,'updatedReplicas':1}}",
+     true, UNINSTALL_WAIT},
+    /* the rollout is under way */
+    {"Deployment",
+     "{'kind':'Deployment','spec':{'replicas':1," TEMPLATE(
+         "") "},'status':{'replicas':2,'updatedReplicas':1}}",
+     false, UNINSTALL_WAIT},
+    {"ReplicaSet",
+     "{'kind':'ReplicaSet','spec':{'replicas':2," TEMPLATE(
+         "") "},'status':{'readyReplicas':2}}",
+     false, UNINSTALL_EVICT},
+    {"ReplicaSet",
+     "{'kind':'ReplicaSet','spec':{'replicas':2," TEMPLATE(
+         "") "},'status':{'readyReplicas':1}}",
+     false, UNINSTALL_WAIT},
+    {"StatefulSet",
+     "{'kind':'StatefulSet','spec':{'replicas':1,'updateStrategy':{'type':"
+     "'OnDelete'}," TEMPLATE("'tp.internal/agent':'{}'") "}}",
+     false, UNINSTALL_TEMPLATE},
+    {"DaemonSet",
+     "{'kind':'DaemonSet','spec':{'updateStrategy':{'type':'OnDelete'}"
+     "," TEMPLATE(
+         "") "},'status':{'desiredNumberScheduled':1,'numberReady':1}}",
+     false, UNINSTALL_EVICT},
+};
+
+START_TEST(agents_are_taken_away_by_kind)
+{
+    struct json_object *w = parse(uninstall_cases[_i].workload);
+    struct workload_ref ref = {{0}, {0}, {0}};
+
+    snprintf(ref.kind, sizeof(ref.kind), "%s", uninstall_cases[_i].kind);
+    ck_assert_int_eq(uninstall_judge(&ref, w, uninstall_cases[_i].restarted),
+                     uninstall_cases[_i].step);
+    json_object_put(w);
+}
+END_TEST
+
+static const struct {
+    const char *body, *error; /* NULL: good */
+} uninstall_bodies[] = {
+    {"{'namespace':'a','workload':'deploy/web'}", NULL},
+    {"{'namespace':'a','workload':'deployment/web','yes':true}", NULL},
+    {"{'namespace':'a','workload':'web'}", "KIND/NAME"},
+    {"{'namespace':'a/b','workload':'deploy/web'}", "namespace"},
+    {"{'workload':'deploy/web'}", "namespace"},
+    {"{'namespace':'a','workload':'deploy/../x'}", ""},
+    {"{'namespace':'a'}", ""},
+    {"[]", "namespace"},
+};
+
+START_TEST(what_is_to_be_uninstalled_is_read_strictly)
+{
+    struct json_object *obj = parse(uninstall_bodies[_i].body);
+    const char *text = json_to_text(obj);
+    struct uninstall_spec spec;
+    struct tp_error err = {0};
+    int rc = uninstall_spec_parse(&spec, text, strlen(text), &err);
+
+    ck_assert_int_eq(rc, uninstall_bodies[_i].error ? -EINVAL : 0);
+    if (uninstall_bodies[_i].error)
+        ck_assert_msg(strstr(err.text, uninstall_bodies[_i].error), "%s",
+                      err.text);
+    else
+        ck_assert_str_eq(spec.workload.kind, "Deployment");
+    json_object_put(obj);
+}
+END_TEST
+
 #define COUNT(array) (int)(sizeof(array) / sizeof(*(array)))
 
 int main(void)
@@ -890,6 +984,10 @@ int main(void)
     tcase_add_loop_test(tc, pods_decide_what_is_said, 0, COUNT(judge_cases));
     tcase_add_test(tc, limits_are_those_of_a_pod);
     tcase_add_test(tc, services_and_pods_lead_to_engaged_ports);
+    tcase_add_loop_test(tc, agents_are_taken_away_by_kind, 0,
+                        COUNT(uninstall_cases));
+    tcase_add_loop_test(tc, what_is_to_be_uninstalled_is_read_strictly, 0,
+                        COUNT(uninstall_bodies));
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }
