@@ -366,6 +366,9 @@ static const struct cli_option ingest_options[] = {OPTIONS_ENGAGE, {0}};
     "docker's say otherwise.\nWORKLOAD is NAME or KIND/NAME "                  \
     "(deploy, sts, ds, rs, pod).\n"
 
+#define EXITS                                                                  \
+    "  with a command behind '--': its own (128 + N if signal N ended it)\n"
+
 static int run_intercept(struct cli *cli, struct tp_error *err)
 {
     return run_type(cli, "intercept", err);
@@ -398,7 +401,10 @@ const struct cli_command cmd_intercept = {
         "in the cluster goes on running; where\nnobody listens here, "
         "it answers.\n" DETAILS_COMMAND,
     .example = "  tp intercept web --port 8080:http\n"
-               "  tp intercept web -p 8080:http -- docker run --rm myimage\n",
+               "  tp intercept web -p 8080:http --limits -- docker run --rm "
+               "myimage\n"
+               "  tp intercept dns -p 5300:dns/udp --to-pod 8053\n",
+    .exits = EXITS,
     .options = traffic_options,
     .min_args = 1,
     .max_args = -1,
@@ -413,6 +419,7 @@ const struct cli_command cmd_replace = {
                "meanwhile (consumers of\nqueues). Its pods are rolled out "
                "twice: now and at the end.\n" DETAILS_COMMAND,
     .example = "  tp replace worker -- docker run --rm myworker\n",
+    .exits = EXITS,
     .options = traffic_options,
     .min_args = 1,
     .max_args = -1,
@@ -427,7 +434,9 @@ const struct cli_command cmd_mirror = {
         "What clients send is copied to 127.0.0.1:LOCAL; what the "
         "program here answers is\ndropped. The container in the "
         "cluster answers all, however slow the copy is.\n" DETAILS_COMMAND,
-    .example = "  tp mirror web --port 8080:http\n",
+    .example = "  tp mirror web --port 8080:http\n"
+               "  tp mirror sts/db --port 5432 -- docker run --rm mydb\n",
+    .exits = EXITS,
     .options = traffic_options,
     .min_args = 1,
     .max_args = -1,
@@ -438,6 +447,7 @@ const struct cli_command cmd_wiretap = {
     .name = "wiretap",
     .summary = "the same as mirror",
     .usage = USAGE,
+    .exits = EXITS,
     .options = traffic_options,
     .min_args = 1,
     .max_args = -1,
@@ -452,6 +462,7 @@ const struct cli_command cmd_ingest = {
     .details = DETAILS_COMMAND,
     .example = "  tp ingest web --env-file web.env\n"
                "  tp ingest web -- docker run --rm -it myimage\n",
+    .exits = EXITS,
     .options = ingest_options,
     .min_args = 1,
     .max_args = -1,
