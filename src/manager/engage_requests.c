@@ -53,27 +53,27 @@ static void list_own(const struct ask_of *a)
     reply_send(a->reply, 200, answer);
 }
 
-static const struct what {
+static const struct question {
     const char *name;
     const char *const *rights;
     void (*granted)(struct engage_ask *ask);
-} whats[] = {
+} questions[] = {
     {"/environment", engage_environment_right, engage_environment},
     {"/limits", engage_any_right, engage_limits},
 };
 
 /* NULL if an engagement has nothing of that name. */
-static const struct what *find_what(const char *name)
+static const struct question *find_question(const char *name)
 {
-    for (size_t i = 0; i < sizeof(whats) / sizeof(*whats); i++) {
-        if (!strcmp(whats[i].name, name))
-            return &whats[i];
+    for (size_t i = 0; i < sizeof(questions) / sizeof(*questions); i++) {
+        if (!strcmp(questions[i].name, name))
+            return &questions[i];
     }
     return NULL;
 }
 
 static void ask_about(const struct ask_of *a, const struct eng *eng,
-                      const struct what *what)
+                      const struct question *question)
 {
     struct engage_ask *ask = engage_ask_create(a->e, a->link, a->reply);
 
@@ -82,8 +82,8 @@ static void ask_about(const struct ask_of *a, const struct eng *eng,
     ask->workload = eng->pub.workload;
     memcpy(ask->id, eng->pub.id, sizeof(ask->id));
     memcpy(ask->container, eng->pub.container, sizeof(ask->container));
-    ask->rights = what->rights;
-    ask->granted = what->granted;
+    ask->rights = question->rights;
+    ask->granted = question->granted;
     engage_ask_start(ask);
 }
 
@@ -112,10 +112,10 @@ static void one(const struct ask_of *a, const char *path)
     eng = *id ? store_find(a->e, id) : NULL;
     if (!eng || eng->gone ||
         !identity_same_owner(&eng->pub.who, link_identity(a->link)) ||
-        (*rest && !find_what(rest)))
+        (*rest && !find_question(rest)))
         reply_error(a->reply, 404, "no-such-engagement", "no such engagement");
     else if (*rest && is_get(a))
-        ask_about(a, eng, find_what(rest));
+        ask_about(a, eng, find_question(rest));
     else if (!*rest && is_get(a))
         reply_send(a->reply, 200,
                    engagement_to_client(eng->object, &eng->pub, NULL));
