@@ -162,10 +162,14 @@ static void disengage(struct run *r)
         engage_named("disengage", r->name);
     cleanup_json struct json_object *answer = NULL;
     struct tp_error err = {0};
+    char code[sizeof(r->g.cli->error_code)];
 
+    /* The reason why it is ended stays the command's. */
+    memcpy(code, r->g.cli->error_code, sizeof(code));
     engage_ignore_signals(&r->g);
     if (engage_ask(&r->g, request, ASK_MS, &answer, &err) < 0 && r->local)
         cli_warn(r->g.cli, "%s is not ended: %s", r->name, err.text);
+    memcpy(r->g.cli->error_code, code, sizeof(code));
 }
 
 static int run_command(struct run *r, struct tp_error *err)

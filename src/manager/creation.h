@@ -56,6 +56,7 @@ struct creation {
     struct engagement holder; /* OUST */
     char ousted[ENGAGE_TEXT];
     bool tested;    /* the dry run is done */
+    bool made;      /* the object is this creation's */
     bool cancelled; /* its client has ended it already */
     unsigned rounds;
     uint64_t due;    /* WAIT; 0: not waiting */

@@ -1,7 +1,11 @@
 """What the verbs do beside the traffic: limits of a container, the local shortcut."""
 
+import hashlib
+import json
+import time
+
 import pytest
-from conftest import DAEMON, TOOLS, run, wait_until
+from conftest import DAEMON, MANAGER_NAMESPACE, TOOLS, run, wait_until
 from engage import (
     LOCAL_PORT,
     NAMED_SERVICE,
@@ -229,3 +233,59 @@ def test_a_mirror_has_no_shortcut(clean, box):
         for _ in range(5):
             assert who(box, LOCAL).startswith("limited")
         assert streams(clean)["local"] == before
+
+
+# ---- what a failure in the middle leaves
+
+MANAGER = f"system:serviceaccount:{MANAGER_NAMESPACE}:tp-manager"
+
+
+def half_made(session):
+    """What a manager has written when the API server fails before the status."""
+    claim = f"{NAMESPACE}/Deployment/free/tcp/8080"
+    engagement = {
+        "apiVersion": "tp.internal/v1", "kind": "Engagement",
+        "metadata": {"name": "a" * 26, "namespace": MANAGER_NAMESPACE},
+        "spec": {
+            "session": session, "user": "admin", "uid": "", "groups": [],
+            "type": "intercept", "namespace": NAMESPACE, "name": "free",
+            "workload": {"kind": "Deployment", "name": "free"}, "container": "app",
+            "ports": [{"port": 8080, "protocol": "tcp", "mode": "redirect",
+                       "requested": "8080"}],
+        },
+    }  # fmt: skip
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {
+            "name": "tp-claim-" + hashlib.sha256(claim.encode()).hexdigest()[:32],
+            "namespace": MANAGER_NAMESPACE,
+        },
+        "spec": {"holderIdentity": "a" * 26},
+    }  # fmt: skip
+    return [engagement, lease]
+
+
+def test_what_was_never_begun_is_in_nobodys_way(clean):
+    session = engage(clean, "ingest", "limited")["session"]
+    objects = [json.dumps(obj) for obj in half_made(session)]
+    for obj in objects:
+        clean.kubectl("delete", "--ignore-not-found", "-f", "-", input=obj)
+        clean.kubectl("create", "-f", "-", "--as", MANAGER, input=obj)
+    began = time.monotonic()
+    try:
+        done = engage(clean, "intercept", "free", "--port", f"{LOCAL_PORT}:http", check=False)
+        told = json.loads(done.stdout)  # it may be under way
+        assert "is held by" in told["error"] and told["code"] == "conflict", told
+
+        def engaged():
+            done = engage(
+                clean, "intercept", "free", "--port", f"{LOCAL_PORT}:http", check=False
+            )
+            return done.returncode == 0
+
+        wait_until("the claim", engaged, 80, pause=5)
+        assert time.monotonic() - began > 50
+    finally:
+        clean.tp("detach", "--all", "--name", DAEMON, check=False)
+        for obj in objects:
+            clean.kubectl("delete", "--ignore-not-found", "-f", "-", input=obj)
