@@ -240,14 +240,16 @@ def test_a_mirror_has_no_shortcut(clean, box):
 MANAGER = f"system:serviceaccount:{MANAGER_NAMESPACE}:tp-manager"
 
 
-def half_made(session):
+def half_made(cluster, like):
     """What a manager has written when the API server fails before the status."""
+    path = f"engagement.tp.internal/{like}"
+    who = cluster.kubectl_json("get", "-n", MANAGER_NAMESPACE, path)["spec"]
     claim = f"{NAMESPACE}/Deployment/free/tcp/8080"
     engagement = {
         "apiVersion": "tp.internal/v1", "kind": "Engagement",
         "metadata": {"name": "a" * 26, "namespace": MANAGER_NAMESPACE},
         "spec": {
-            "session": session, "user": "admin", "uid": "", "groups": [],
+            **{k: who[k] for k in ("session", "user", "uid", "groups", "extra") if k in who},
             "type": "intercept", "namespace": NAMESPACE, "name": "free",
             "workload": {"kind": "Deployment", "name": "free"}, "container": "app",
             "ports": [{"port": 8080, "protocol": "tcp", "mode": "redirect",
@@ -266,8 +268,8 @@ def half_made(session):
 
 
 def test_what_was_never_begun_is_in_nobodys_way(clean):
-    session = engage(clean, "ingest", "limited")["session"]
-    objects = [json.dumps(obj) for obj in half_made(session)]
+    like = engage(clean, "ingest", "limited")["id"]
+    objects = [json.dumps(obj) for obj in half_made(clean, like)]
     for obj in objects:
         clean.kubectl("delete", "--ignore-not-found", "-f", "-", input=obj)
         clean.kubectl("create", "-f", "-", "--as", MANAGER, input=obj)
