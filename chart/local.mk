@@ -17,6 +17,7 @@ CHART_FILES = \
 	chart/tp/templates/disruption.yaml \
 	chart/tp/templates/networkpolicy.yaml \
 	chart/tp/templates/rbac.yaml \
+	chart/tp/templates/restore-services.yaml \
 	chart/tp/templates/service.yaml \
 	chart/tp/templates/test.yaml \
 	chart/tp/templates/uninstall.yaml \

@@ -9,6 +9,7 @@
 #include <config.h>
 #include <uv.h>
 
+#include "agent/link.h"
 #include "agent/logring.h"
 #include "agent/path.h"
 #include "agent/replicas.h"
@@ -147,12 +148,10 @@ static int start_links(struct agent *a, struct tp_error *err)
         .open_cb = serve_open,
         .open_arg = &a->serve,
     };
-    struct tls_client_config tls = {0};
 
     if (settings_read_links(s, err) < 0)
         return err->code;
-    tls.ca_pem = s->ca_pem;
-    a->tls = tls_ctx_create_client(&tls, err);
+    a->tls = agent_link_tls(s->ca_pem, err);
     if (!a->tls)
         return tp_error_wrap(err, "TP_AGENT_CA");
     a->serve = make_serve(a);

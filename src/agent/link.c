@@ -207,6 +207,16 @@ static int start_dial(struct agent_link *l,
     return l->dial ? 0 : tp_error_set(err, -ENOMEM, "out of memory");
 }
 
+struct tls_ctx *agent_link_tls(const char *ca_pem, struct tp_error *err)
+{
+    const struct tls_client_config config = {
+        .ca_pem = ca_pem,
+        .newest_only = true,
+    };
+
+    return tls_ctx_create_client(&config, err);
+}
+
 struct agent_link *agent_link_create(uv_loop_t *loop,
                                      const struct agent_link_config *config,
                                      const struct agent_link_ops *ops,

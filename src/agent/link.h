@@ -46,6 +46,10 @@ struct agent_link_ops {
 
 /* Copies config; the strings and tls only while dialling. NULL with err (no
  * token file, out of memory). */
+/* What links are made with: the authority that was given at injection, TLS 1.3
+ * and nothing older, as managers speak it. NULL with err filled. */
+struct tls_ctx *agent_link_tls(const char *ca_pem, struct tp_error *err);
+
 struct agent_link *agent_link_create(uv_loop_t *loop,
                                      const struct agent_link_config *config,
                                      const struct agent_link_ops *ops,

@@ -107,6 +107,7 @@ static int parse_port(struct settings *s, struct json_object *obj,
         [PORT_NAMED] = "named",
         [PORT_REDIRECT] = "redirect",
         [PORT_DIRECT] = "direct",
+        [PORT_DIRECT + 1] = "service", /* to the agent as named is */
         NULL,
     };
     struct agent_port_config *port = &s->ports[s->path.n_ports];
@@ -121,7 +122,7 @@ static int parse_port(struct settings *s, struct json_object *obj,
         get_label(obj, "name", port->name, sizeof(port->name), err) < 0)
         return -EINVAL;
     port->udp = udp == 1;
-    port->mode = (enum agent_port_mode)mode;
+    port->mode = mode > PORT_DIRECT ? PORT_NAMED : (enum agent_port_mode)mode;
     if (mode == PORT_DIRECT && port->listen != port->port)
         return tp_error_set(err, -EINVAL, "listen: direct is the port itself");
     if (is_taken(s, port->udp, port->listen))

@@ -10,8 +10,29 @@
 
 #define ASK_MS 15000
 
+/* {"detached": [NAME], "pending": [NAME]}: `pending` ones still are to end in
+ * the cluster. */
+static void say(struct cli *cli, const char *name, struct json_object *answer,
+                struct json_object *out)
+{
+    bool pending = json_get_bool(answer, "pending", false);
+
+    json_object_array_add(json_get_array(out, "detached"),
+                          json_object_new_string(name));
+    if (!pending) {
+        cli_print(cli, "Detached from %s\n", name);
+        return;
+    }
+    json_object_array_add(json_get_array(out, "pending"),
+                          json_object_new_string(name));
+    cli_print(cli,
+              "Detached from %s here; the manager does not answer now: it "
+              "will be ended in the cluster when the link is back\n",
+              name);
+}
+
 static int detach_one(struct engage *g, const char *name,
-                      struct json_object *done, struct tp_error *err)
+                      struct json_object *out, struct tp_error *err)
 {
     cleanup_json struct json_object *request = engage_named("disengage", name);
     cleanup_json struct json_object *answer = NULL;
@@ -19,12 +40,11 @@ static int detach_one(struct engage *g, const char *name,
 
     if (rc < 0)
         return tp_error_wrap(err, "%s", name);
-    json_object_array_add(done, json_object_new_string(name));
-    cli_print(g->cli, "Detached from %s\n", name);
+    say(g->cli, name, answer, out);
     return 0;
 }
 
-static int detach_all(struct engage *g, struct json_object *done,
+static int detach_all(struct engage *g, struct json_object *out,
                       struct tp_error *err)
 {
     cleanup_json struct json_object *request = daemon_request("engagements");
@@ -38,28 +58,28 @@ static int detach_all(struct engage *g, struct json_object *done,
     for (size_t i = 0; rc == 0 && i < json_array_len(list); i++)
         rc = detach_one(
             g, json_get_str(json_object_array_get_idx(list, i), "name", ""),
-            done, err);
+            out, err);
     return rc;
 }
 
-static int detach_named(struct engage *g, struct json_object *done,
+static int detach_named(struct engage *g, struct json_object *out,
                         struct tp_error *err)
 {
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < cli_arg_count(g->cli); i++)
-        rc = detach_one(g, cli_arg(g->cli, i), done, err);
+        rc = detach_one(g, cli_arg(g->cli, i), out, err);
     return rc;
 }
 
 static int run(struct cli *cli, struct tp_error *err)
 {
     cleanup_json struct json_object *out = json_object_new_object();
-    struct json_object *done = json_object_new_array();
     struct engage g;
     int rc;
 
-    json_object_object_add(out, "detached", done);
+    json_object_object_add(out, "detached", json_object_new_array());
+    json_object_object_add(out, "pending", json_object_new_array());
     if (cli_has(cli, "all") == (cli_arg_count(cli) > 0)) {
         tp_error_set(err, -EINVAL,
                      "name what to detach from (tp list shows it), or --all");
@@ -67,8 +87,8 @@ static int run(struct cli *cli, struct tp_error *err)
     }
     rc = engage_open(&g, cli, err);
     if (rc == 0)
-        rc = cli_has(cli, "all") ? detach_all(&g, done, err)
-                                 : detach_named(&g, done, err);
+        rc = cli_has(cli, "all") ? detach_all(&g, out, err)
+                                 : detach_named(&g, out, err);
     engage_release(&g);
     if (rc == 0)
         cli_print_json(cli, out);

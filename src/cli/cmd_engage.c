@@ -342,7 +342,7 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
      .letter = 'p',                                                            \
      .arg = "LOCAL[:REMOTE]",                                                  \
      .help = "local port, and the port's name or number there (8080:http; "    \
-             "53:53/udp)",                                                     \
+             "53:53/udp); LOCAL alone: the only port, or the same number",     \
      .repeatable = true},                                                      \
         {.name = "address",                                                    \
          .arg = "HOST",                                                        \

@@ -73,19 +73,34 @@ static void print_mine(struct cli *cli, struct json_object *item)
         cli_print(cli, "      %s\n", json_get_str(item, "message", ""));
 }
 
+static void print_ending(struct cli *cli, struct json_object *list)
+{
+    for (size_t i = 0; i < json_array_len(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+        const char *name = json_get_str(item, "name", "");
+
+        cli_print(cli,
+                  "  %s: detached; it ends in the cluster when the link "
+                  "is back\n",
+                  *name ? name : json_get_str(item, "id", ""));
+    }
+}
+
 static void print_all(struct cli *cli, struct json_object *out)
 {
     struct json_object *workloads = json_get_array(out, "workloads");
     struct json_object *mine = json_get_array(out, "engagements");
+    struct json_object *ending = json_get_array(out, "ending");
 
     if (json_array_len(workloads) == 0)
         cli_print(cli, "No workloads in this namespace\n");
     for (size_t i = 0; i < json_array_len(workloads); i++)
         print_workload(cli, json_object_array_get_idx(workloads, i));
-    if (json_array_len(mine) > 0)
+    if (json_array_len(mine) > 0 || json_array_len(ending) > 0)
         cli_print(cli, "Of this session:\n");
     for (size_t i = 0; i < json_array_len(mine); i++)
         print_mine(cli, json_object_array_get_idx(mine, i));
+    print_ending(cli, ending);
 }
 
 /* {"workloads": [...], "engagements": [...]}; owned. */
@@ -104,6 +119,9 @@ static int collect(struct engage *g, struct json_object **out,
     if (rc == 0)
         json_object_object_add(*out, "engagements",
                                json_object_get(json_get(mine, "engagements")));
+    if (rc == 0)
+        json_object_object_add(*out, "ending",
+                               json_object_get(json_get(mine, "ending")));
     return rc;
 }
 

@@ -13,7 +13,8 @@
 
 /* Asks the daemon to say goodbye to the manager; a daemon that does not answer
  * is removed all the same. */
-static void disconnect(struct engine *e, const struct daemon *d)
+static void disconnect(struct cli *cli, struct engine *e,
+                       const struct daemon *d)
 {
     static const char *const steps[] = {"disengage-all", "disconnect"};
 
@@ -22,7 +23,11 @@ static void disconnect(struct engine *e, const struct daemon *d)
         cleanup_json struct json_object *answer = NULL;
         struct tp_error err = {0};
 
-        daemon_ask(e, d->id, request, ASK_MS, &answer, NULL, &err);
+        if (daemon_ask(e, d->id, request, ASK_MS, &answer, NULL, &err) == 0 &&
+            json_get_bool(answer, "pending", false))
+            cli_warn(cli, "the manager does not answer now: engagements end "
+                          "in the cluster when it has missed the session for "
+                          "15 minutes");
     }
 }
 
@@ -47,7 +52,7 @@ static int remove_daemon(struct cli *cli, struct engine *e,
     if (d->state == DAEMON_RUNNING) {
         warn_joined(cli, joined);
         cli_progress(cli, "Ending the session of %s ...", d->name);
-        disconnect(e, d);
+        disconnect(cli, e, d);
     }
     rc = engine_container_remove(e, d->id, err);
     if (rc == 0)

@@ -59,6 +59,7 @@ static void print_rejected(struct cli *cli, struct json_object *list)
 static void print_link(struct cli *cli, struct json_object *status)
 {
     int64_t rtt = json_get_int(status, "link.rttUs", -1);
+    int64_t silent = json_get_int(status, "link.silentMs", -1);
     int64_t reconnects = json_get_int(status, "link.reconnects", 0);
 
     if (!json_get(status, "link"))
@@ -66,8 +67,12 @@ static void print_link(struct cli *cli, struct json_object *status)
     cli_print(cli, "  %-12s%s, %s", "link",
               json_get_str(status, "link.kind", ""),
               json_get_str(status, "link.framing", ""));
-    if (rtt >= 0)
+    if (silent >= 0)
+        cli_print(cli, ", no answer for %" PRId64 " s", (silent + 999) / 1000);
+    else if (rtt >= 0)
         cli_print(cli, ", %.1f ms", (double)rtt / 1000);
+    if (json_get_bool(status, "link.draining", false))
+        cli_print(cli, ", draining");
     if (reconnects > 0)
         cli_print(cli, ", connected again %" PRId64 " time%s", reconnects,
                   reconnects == 1 ? "" : "s");
@@ -129,7 +134,10 @@ static void print_head(struct cli *cli, struct json_object *status)
     else if (!strcmp(state, "stopped"))
         cli_print(cli, "%s: not connected (its container is stopped)\n", name);
     else
-        cli_print(cli, "%s: %s%s%s%s%s\n", name, state,
+        cli_print(cli, "%s: %s%s%s%s%s%s\n", name, state,
+                  json_get(status, "link.silentMs")
+                      ? " (the manager does not answer now)"
+                      : "",
                   json_get(status, "context") ? to : "",
                   json_get_str(status, "context", ""),
                   json_get(status, "namespace") ? ", namespace " : "",

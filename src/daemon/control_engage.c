@@ -11,6 +11,7 @@
 
 #define ENGAGE_DEFAULT_S 120
 #define ENGAGE_MAX_S     3600
+#define ASK_MS           8000
 
 /* Something is to be answered later; conn is NULL once it is gone. */
 struct control_later {
@@ -95,6 +96,7 @@ static const char *code_of(int error)
 {
     return error == -EBUSY        ? "busy"
            : error == -EINVAL     ? "invalid"
+           : error == -EEXIST     ? "name-taken"
            : error == -ENOTCONN   ? "not-connected"
            : error == -EOPNOTSUPP ? "cannot"
                                   : "internal";
@@ -146,6 +148,7 @@ void op_engagements(struct control_conn *conn, struct json_object *request)
     json_object_object_add(line, "engagements", array);
     for (size_t i = 0; i < engagements_count(e); i++)
         json_object_array_add(array, engagement_to_json(engagements_nth(e, i)));
+    json_object_object_add(line, "ending", engagements_withdrawn(e));
     control_send(conn, line);
 }
 
@@ -193,6 +196,19 @@ static void answered_cb(void *arg, int status, const char *body, size_t len)
     control_finish(conn);
 }
 
+/* A dead link is not told before its pings say so; people do not wait that
+ * long. */
+static void ask_timeout_cb(uv_timer_t *timer)
+{
+    struct control_conn *conn = timer->data;
+
+    if (conn->later)
+        conn->later->conn = NULL; /* answered_cb() frees it */
+    conn->later = NULL;
+    control_send_error(conn, "unreachable", "the manager does not answer");
+    control_finish(conn);
+}
+
 /* body NULL: a GET. */
 static void ask_with(struct control_conn *conn, const char *path,
                      const char *body)
@@ -204,8 +220,10 @@ static void ask_with(struct control_conn *conn, const char *path,
         return;
     rc = body ? engagements_post(table_of(conn), path, body, answered_cb, l)
               : engagements_ask(table_of(conn), path, answered_cb, l);
-    if (rc == 0)
+    if (rc == 0) {
+        uv_timer_start(&conn->timer, ask_timeout_cb, ASK_MS, 0);
         return;
+    }
     later_end(l);
     control_send_error(conn, rc == -ENOTCONN ? "not-connected" : "internal",
                        "there is no link to the cluster now");
@@ -217,6 +235,27 @@ static void ask(struct control_conn *conn, const char *path)
     ask_with(conn, path, NULL);
 }
 
+static void refuse_idle(struct control_conn *conn)
+{
+    control_send_error(conn, "not-connected", "not connected: run tp connect");
+    control_finish(conn);
+}
+
+static bool is_idle(const struct control_conn *conn)
+{
+    return session_state(conn->c->session) == SESSION_IDLE;
+}
+
+static void refuse_unknown(struct control_conn *conn)
+{
+    if (is_idle(conn)) {
+        refuse_idle(conn);
+        return;
+    }
+    control_send_error(conn, "invalid", "there is no such engagement");
+    control_finish(conn);
+}
+
 /* /tp/v1/engagements/ID/WHAT */
 static void ask_of_engagement(struct control_conn *conn,
                               struct json_object *request, const char *what)
@@ -226,8 +265,7 @@ static void ask_of_engagement(struct control_conn *conn,
     char path[128];
 
     if (!eng) {
-        control_send_error(conn, "invalid", "there is no such engagement");
-        control_finish(conn);
+        refuse_unknown(conn);
         return;
     }
     snprintf(path, sizeof(path), "/tp/v1/engagements/%s/%s", engagement_id(eng),
@@ -245,6 +283,20 @@ void op_limits(struct control_conn *conn, struct json_object *request)
     ask_of_engagement(conn, request, "limits");
 }
 
+/* Of the request or of the session; NULL: there is no session, and that has
+ * been said. */
+static const char *namespace_of(struct control_conn *conn,
+                                struct json_object *request)
+{
+    const char *ns = json_get_str(request, "namespace", "");
+
+    if (is_idle(conn)) {
+        refuse_idle(conn);
+        return NULL;
+    }
+    return *ns ? ns : session_namespace(conn->c->session);
+}
+
 /* Names become parts of a path. */
 static bool is_name(const char *text)
 {
@@ -255,11 +307,11 @@ static bool is_name(const char *text)
 
 void op_workloads(struct control_conn *conn, struct json_object *request)
 {
-    const char *ns = json_get_str(request, "namespace", "");
+    const char *ns = namespace_of(conn, request);
     char path[320];
 
-    if (!*ns)
-        ns = session_namespace(conn->c->session);
+    if (!ns)
+        return;
     if (!is_name(ns)) {
         control_send_error(conn, "invalid", "that is no namespace's name");
         control_finish(conn);
@@ -271,13 +323,13 @@ void op_workloads(struct control_conn *conn, struct json_object *request)
 
 void op_logs(struct control_conn *conn, struct json_object *request)
 {
-    const char *ns = json_get_str(request, "namespace", "");
+    const char *ns = namespace_of(conn, request);
     const char *kind = json_get_str(request, "kind", "");
     const char *name = json_get_str(request, "name", "");
     char path[800];
 
-    if (!*ns)
-        ns = session_namespace(conn->c->session);
+    if (!ns)
+        return;
     if (!is_name(ns) || !is_name(kind) || !is_name(name)) {
         control_send_error(conn, "invalid", "no such workload");
         control_finish(conn);
@@ -290,10 +342,11 @@ void op_logs(struct control_conn *conn, struct json_object *request)
 void op_uninstall(struct control_conn *conn, struct json_object *request)
 {
     cleanup_json struct json_object *body = json_object_new_object();
-    const char *ns = json_get_str(request, "namespace", "");
+    const char *ns = namespace_of(conn, request);
 
-    json_put_str(body, "namespace",
-                 *ns ? ns : session_namespace(conn->c->session));
+    if (!ns)
+        return;
+    json_put_str(body, "namespace", ns);
     json_put_str(body, "workload", json_get_str(request, "workload", ""));
     json_object_object_add(
         body, "yes",
@@ -303,7 +356,7 @@ void op_uninstall(struct control_conn *conn, struct json_object *request)
 
 /* ---- disengage ---- */
 
-static void withdrawn_cb(void *arg)
+static void withdrawn_cb(void *arg, bool told)
 {
     struct control_conn *conn = later_end(arg);
     struct json_object *ok;
@@ -312,6 +365,8 @@ static void withdrawn_cb(void *arg)
         return;
     ok = json_object_new_object();
     json_object_object_add(ok, "ok", json_object_new_boolean(true));
+    if (!told)
+        json_object_object_add(ok, "pending", json_object_new_boolean(true));
     control_send(conn, ok);
     control_finish(conn);
 }
@@ -324,8 +379,7 @@ void op_disengage(struct control_conn *conn, struct json_object *request)
     struct control_later *l;
 
     if (!eng) {
-        control_send_error(conn, "invalid", "there is no such engagement");
-        control_finish(conn);
+        refuse_unknown(conn);
         return;
     }
     l = later(conn);
@@ -347,7 +401,7 @@ void op_disengage_all(struct control_conn *conn, struct json_object *request)
     if (engagements_count(e) == 1)
         engagements_remove(e, engagements_nth(e, 0), withdrawn_cb, l);
     else
-        withdrawn_cb(l);
+        withdrawn_cb(l, true);
 }
 
 void control_engage_forget(struct control_conn *conn)

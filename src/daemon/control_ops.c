@@ -11,6 +11,7 @@
 
 #define WAIT_DEFAULT_S 30
 #define WAIT_MAX_S     3600
+#define STATUS_POLL_MS 5
 
 enum op_policy {
     OP_READS = 0,
@@ -55,10 +56,23 @@ static void op_connect(struct control_conn *conn, struct json_object *request)
     control_send(conn, ok);
 }
 
+static void status_timer_cb(uv_timer_t *timer)
+{
+    struct control_conn *conn = timer->data;
+    int64_t silence = session_silence(conn->c->session);
+
+    if (silence > 0 && silence < SESSION_SILENT_MS)
+        return;
+    control_send(conn, session_status(conn->c->session));
+    control_finish(conn);
+}
+
+/* A link that has just died looks as it did before: it is asked first. */
 static void op_status(struct control_conn *conn, struct json_object *request)
 {
     (void)request;
-    control_send(conn, session_status(conn->c->session));
+    session_probe(conn->c->session);
+    uv_timer_start(&conn->timer, status_timer_cb, 0, STATUS_POLL_MS);
 }
 
 static void op_disconnect(struct control_conn *conn,
@@ -217,7 +231,7 @@ void control_forget(struct control_conn *conn)
 static const struct op ops[] = {
     {"connect", OP_CHANGES, op_connect},
     {"wait", OP_READS | OP_LASTS, op_wait},
-    {"status", OP_READS, op_status},
+    {"status", OP_READS | OP_LASTS, op_status},
     {"disconnect", OP_CHANGES, op_disconnect},
     {"credentials", OP_CHANGES | OP_LASTS, op_credentials},
     {"log", OP_CHANGES, op_log},

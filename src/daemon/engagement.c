@@ -10,6 +10,8 @@
 #include "daemon/engagement_internal.h"
 #include "daemon/session.h"
 
+#define RETRY_MS 2000
+
 /* ---- watchers ---- */
 
 void engagements_add_watcher(struct engagements *e,
@@ -94,19 +96,30 @@ bool engagement_has_traffic(const struct engagement *eng)
     return strcmp(eng->spec.type, "ingest") != 0;
 }
 
-/* What hangs on the table as a whole: the incoming link, the kept state. */
-static void table_changed(struct engagements *e)
+void engagements_keep(struct engagements *e)
 {
     struct json_object *kept = json_object_new_array();
     struct engagement *eng;
-    bool traffic = false;
 
     TAILQ_FOREACH(eng, &e->list, entry)
     {
         json_object_array_add(kept, json_object_get(eng->request));
+    }
+    engagement_withdrawals_keep(e, kept);
+    session_keep_engagements(e->session, kept);
+}
+
+/* What hangs on the table as a whole: the incoming link, the kept state. */
+static void table_changed(struct engagements *e)
+{
+    struct engagement *eng;
+    bool traffic = false;
+
+    engagements_keep(e);
+    TAILQ_FOREACH(eng, &e->list, entry)
+    {
         traffic = traffic || engagement_has_traffic(eng);
     }
-    session_keep_engagements(e->session, kept);
     session_want_incoming(e->session, traffic);
 }
 
@@ -191,8 +204,20 @@ static struct engagement *create(struct engagements *e,
     return eng;
 }
 
-static int may_add(const struct engagements *e, struct tp_error *err)
+/* `former` has the name: it is changed by the same again, with other ports. */
+static int may_add(const struct engagements *e, const struct engagement *former,
+                   const struct eng_spec *spec, struct tp_error *err)
 {
+    const struct eng_spec *old = former ? &former->spec : spec;
+
+    if (strcmp(old->type, spec->type) != 0 || strcmp(old->ns, spec->ns) != 0 ||
+        strcmp(old->workload, spec->workload) != 0)
+        return tp_error_set(err, -EEXIST,
+                            "%s is the name of an engagement (%s of %.100s in "
+                            "namespace %s): end it (tp detach %s), or call "
+                            "this one otherwise (--as-name)",
+                            old->name, old->type, old->workload, old->ns,
+                            old->name);
     if (e->count >= ENGAGEMENTS_MAX)
         return tp_error_set(err, -EBUSY, "at most %d engagements at once",
                             ENGAGEMENTS_MAX);
@@ -219,7 +244,7 @@ static int add(struct engagements *e, struct json_object *request,
         *out = former;
         return 0;
     }
-    rc = may_add(e, err);
+    rc = may_add(e, former, &spec, err);
     if (rc < 0)
         return rc;
     if (former)
@@ -254,15 +279,16 @@ int engagements_add(struct engagements *e, struct json_object *request,
 void engagements_remove(struct engagements *e, struct engagement *eng,
                         engagement_done_cb *done_cb, void *arg)
 {
-    char id[ENGAGEMENT_ID_LEN + 1];
+    char id[ENGAGEMENT_ID_LEN + 1], name[sizeof(eng->spec.name)];
 
     memcpy(id, eng->id, sizeof(id));
+    memcpy(name, eng->spec.name, sizeof(name));
     eng->state = ENG_FAILED;
     snprintf(eng->code, sizeof(eng->code), "ended");
     snprintf(eng->message, sizeof(eng->message), "disengaged");
     engagement_changed(eng);
     engagement_free(eng);
-    engagement_withdraw(e, id, done_cb, arg);
+    engagement_withdraw(e, id, name, done_cb, arg);
 }
 
 /* ---- what the session says ---- */
@@ -274,6 +300,10 @@ static void linked_cb(void *arg, struct tunnel *t, bool able)
 
     e->tunnel = t;
     e->able = able;
+    if (t && able) { /* first, so that nothing left over is in the way */
+        engagement_withdraw_all(e);
+        engagement_reconcile(e);
+    }
     for (eng = TAILQ_FIRST(&e->list); eng; eng = next) {
         next = TAILQ_NEXT(eng, entry);
         if (!t)
@@ -318,12 +348,14 @@ static void begun_cb(void *arg, struct json_object *kept)
     cleanup_json struct json_object *list = json_object_get(kept);
 
     for (size_t i = 0; i < json_array_len(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
         struct tp_error err = {0};
         struct engagement *eng;
         bool already;
 
-        if (add(e, json_object_array_get_idx(list, i), &eng, &already, &err) <
-            0)
+        if (engagement_withdrawal_resume(e, item))
+            continue;
+        if (add(e, item, &eng, &already, &err) < 0)
             log_warn("an engagement cannot be resumed: %s", err.text);
     }
     table_changed(e);
@@ -343,6 +375,7 @@ static void ended_cb(void *arg)
         engagement_changed(eng);
         release(eng);
     }
+    engagement_withdrawals_free(e);
     session_want_incoming(e->session, false);
 }
 
@@ -367,6 +400,14 @@ static void retry_cb(uv_timer_t *timer)
         if (eng->state == ENG_ASKING)
             engagement_announce(eng);
     }
+    if (e->tunnel)
+        engagement_withdraw_all(e);
+}
+
+void engagements_retry(struct engagements *e)
+{
+    if (!uv_is_active((uv_handle_t *)e->retry))
+        uv_timer_start(e->retry, retry_cb, RETRY_MS, 0);
 }
 
 struct engagements *engagements_create(uv_loop_t *loop, struct session *s,
@@ -386,9 +427,9 @@ struct engagements *engagements_create(uv_loop_t *loop, struct session *s,
     e->mark = mark;
     TAILQ_INIT(&e->list);
     LIST_INIT(&e->look_ups);
+    TAILQ_INIT(&e->withdrawals);
     uv_timer_init(loop, e->retry);
     e->retry->data = e;
-    e->retry->timer_cb = retry_cb;
     session_set_engagements(s, &engagement_session_ops, e);
     return e;
 }
@@ -403,6 +444,7 @@ void engagements_destroy(struct engagements *e)
     if (!e)
         return;
     engagement_shortcut_close(e);
+    engagement_withdrawals_free(e);
     uv_close((uv_handle_t *)e->retry, free_handle_cb);
     free(e);
 }

@@ -42,11 +42,14 @@ int engagements_add(struct engagements *e, struct json_object *request,
                     struct tp_error *err);
 struct engagement *engagements_find(const struct engagements *e,
                                     const char *name);
-/* Forgets it here at once and tells the manager. done_cb (may be NULL) comes
- * from the loop when the manager knows, or after 5 s. */
-typedef void engagement_done_cb(void *arg);
+/* Forgets it here at once and tells the manager, if need be with the next link.
+ * done_cb (may be NULL) comes when the manager knows (`told`), or after 5 s, or
+ * at once without a link. */
+typedef void engagement_done_cb(void *arg, bool told);
 void engagements_remove(struct engagements *e, struct engagement *eng,
                         engagement_done_cb *done_cb, void *arg);
+/* [{"id", "name"}]: those that the manager has yet to be told of. Owned. */
+struct json_object *engagements_withdrawn(const struct engagements *e);
 size_t engagements_count(const struct engagements *e);
 /* The n-th, NULL behind the last. */
 struct engagement *engagements_nth(const struct engagements *e, size_t n);

@@ -4,6 +4,7 @@
  *   engagement.c          the table, states, watchers
  *   engagement_spec.c     what a request asks for, checked
  *   engagement_manager.c  what the manager is asked and says
+ *   engagement_withdraw.c what the manager is to end, now or with the next link
  *   engagement_deliver.c  streams of the manager to local programs
  *   engagement_shortcut.c addresses in the cluster that lead back here
  *   engagement_topod.c    local listeners whose connections go to the pod
@@ -19,10 +20,14 @@
 #define ENGAGEMENT_ID_LEN    26
 #define ENGAGEMENT_PORTS_MAX 64
 
+#define WITHDRAWALS_MAX  256
+#define PATH_ENGAGEMENTS "/tp/v1/engagements"
+
 struct delivery;
 struct destinations;
 struct look_up;
 struct topod;
+struct withdrawal;
 
 /* One --port: from a port of the container to a local one. */
 struct eng_port {
@@ -74,6 +79,8 @@ struct engagements {
     uv_timer_t *retry; /* of those that the manager could not take yet */
     TAILQ_HEAD(, engagement) list;
     size_t count;
+    TAILQ_HEAD(, withdrawal) withdrawals; /* engagement_withdraw.c */
+    size_t withdrawal_count;
     struct engagement_watcher *watchers;
     LIST_HEAD(, look_up) look_ups; /* engagement_shortcut.c */
 };
@@ -87,6 +94,10 @@ void engagement_fail(struct engagement *eng, const char *code,
                      const char *message);
 struct engagement *engagements_by_id(const struct engagements *e,
                                      const char *id);
+/* Keeps the table for the next tp-daemon. */
+void engagements_keep(struct engagements *e);
+/* Soon what the manager could not take is asked again. */
+void engagements_retry(struct engagements *e);
 /* Without telling the manager. */
 void engagement_free(struct engagement *eng);
 
@@ -101,10 +112,24 @@ struct json_object *engagement_spec_to_json(const struct eng_spec *spec,
 
 /* engagement_manager.c */
 void engagement_announce(struct engagement *eng); /* POST */
-void engagement_withdraw(struct engagements *e, const char *id,
-                         engagement_done_cb *cb, void *arg);
 /* Takes what the manager says of it. */
 void engagement_take(struct engagement *eng, struct json_object *remote);
+
+/* engagement_withdraw.c */
+/* The manager is to end it: now, or when there is a link again. */
+void engagement_withdraw(struct engagements *e, const char *id,
+                         const char *name, engagement_done_cb *cb, void *arg);
+/* What is left of that is sent. */
+void engagement_withdraw_all(struct engagements *e);
+/* Asks the manager what it has of this session; what is not in the table was
+ * left over and is withdrawn. */
+void engagement_reconcile(struct engagements *e);
+/* Adds what the next tp-daemon has to withdraw; takes such an item back. */
+void engagement_withdrawals_keep(const struct engagements *e,
+                                 struct json_object *array);
+bool engagement_withdrawal_resume(struct engagements *e,
+                                  struct json_object *kept);
+void engagement_withdrawals_free(struct engagements *e);
 
 /* engagement_deliver.c */
 int engagement_deliver(struct engagements *e, struct tunnel_stream *s,

@@ -10,29 +10,30 @@
 #include "daemon/engagement_internal.h"
 #include "daemon/session.h"
 
-#define PATH_ENGAGEMENTS "/tp/v1/engagements"
-#define RETRY_MS         2000
-#define WITHDRAW_MS      5000
-
 /* A request under way; what it is about may be gone when the answer comes. */
 struct ask {
     struct engagements *e;
     char id[ENGAGEMENT_ID_LEN + 1];
     engagement_answer_cb *answer_cb;
-    engagement_done_cb *done_cb;
     void *arg;
-    uv_timer_t *timer; /* withdraw: has waited long enough */
 };
 
 /* ---- what the manager says ---- */
+
+static bool is_asked(const struct eng_port *port, const char *requested)
+{
+    char number[8];
+
+    snprintf(number, sizeof(number), "%u", (unsigned)port->local);
+    return !strcmp(*port->requested ? port->requested : number, requested);
+}
 
 /* The port that was asked for by this name, or NULL. */
 static const struct eng_port *asked_port(const struct eng_spec *spec,
                                          const char *requested, bool udp)
 {
     for (size_t i = 0; i < spec->port_count; i++) {
-        if (!strcmp(spec->ports[i].requested, requested) &&
-            spec->ports[i].udp == udp)
+        if (spec->ports[i].udp == udp && is_asked(&spec->ports[i], requested))
             return &spec->ports[i];
     }
     return NULL;
@@ -102,10 +103,7 @@ void engagement_take(struct engagement *eng, struct json_object *remote)
 
 static void retry_later(struct engagement *eng, const char *why)
 {
-    uv_timer_t *timer = eng->e->retry;
-
-    if (!uv_is_active((uv_handle_t *)timer))
-        uv_timer_start(timer, timer->timer_cb, RETRY_MS, 0);
+    engagements_retry(eng->e);
     eng->state = ENG_ASKING;
     snprintf(eng->message, sizeof(eng->message), "%s", why);
     engagement_changed(eng);
@@ -166,74 +164,6 @@ void engagement_announce(struct engagement *eng)
         return;
     free(ask);
     retry_later(eng, "the link is full");
-}
-
-/* ---- DELETE ---- */
-
-static void free_handle_cb(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-/* Tells whoever waits, once; the answer may still be under way. */
-static void withdrawn(struct ask *ask)
-{
-    engagement_done_cb *done_cb = ask->done_cb;
-
-    ask->done_cb = NULL;
-    if (ask->timer)
-        uv_close((uv_handle_t *)ask->timer, free_handle_cb);
-    ask->timer = NULL;
-    if (done_cb)
-        done_cb(ask->arg);
-}
-
-static void withdrawn_cb(void *arg, int status, const char *body, size_t len)
-{
-    struct ask *ask = arg;
-
-    (void)body;
-    (void)len;
-    if (status < 0 || (status >= 400 && status != 404))
-        log_warn("the manager has not ended engagement %s: %d", ask->id,
-                 status);
-    withdrawn(ask);
-    free(ask);
-}
-
-static void withdraw_late_cb(uv_timer_t *timer)
-{
-    withdrawn(timer->data);
-}
-
-static void start_timer(struct ask *ask)
-{
-    ask->timer = malloc(sizeof(*ask->timer));
-    if (!ask->timer)
-        return;
-    uv_timer_init(ask->e->loop, ask->timer);
-    ask->timer->data = ask;
-    uv_timer_start(ask->timer, withdraw_late_cb, WITHDRAW_MS, 0);
-}
-
-void engagement_withdraw(struct engagements *e, const char *id,
-                         engagement_done_cb *cb, void *arg)
-{
-    char path[sizeof(PATH_ENGAGEMENTS) + ENGAGEMENT_ID_LEN + 2];
-    struct ask *ask = e->tunnel ? new_ask(e, id) : NULL;
-
-    snprintf(path, sizeof(path), PATH_ENGAGEMENTS "/%s", id);
-    if (!ask || tunnel_request(e->tunnel, "DELETE", path, NULL, withdrawn_cb,
-                               ask) < 0) {
-        free(ask);
-        if (cb)
-            cb(arg); /* the session's end or its grace will do it */
-        return;
-    }
-    ask->done_cb = cb;
-    ask->arg = arg;
-    if (cb)
-        start_timer(ask);
 }
 
 /* ---- questions of the CLI ---- */

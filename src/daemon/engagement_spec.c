@@ -84,6 +84,25 @@ static int take_ports(struct eng_spec *spec, struct json_object *request,
     return rc;
 }
 
+/* One local port can be one port there only, of each protocol. */
+static int check_local_ports(const struct eng_spec *spec, struct tp_error *err)
+{
+    for (size_t i = 0; i < spec->port_count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            const struct eng_port *a = &spec->ports[j], *b = &spec->ports[i];
+
+            if (a->local && a->local == b->local && a->udp == b->udp)
+                return tp_error_set(
+                    err, -EINVAL,
+                    "local port %u%s would be two ports of the "
+                    "workload (%s and %s): give each a local port of its own",
+                    (unsigned)a->local, a->udp ? "/udp" : "", a->requested,
+                    b->requested);
+        }
+    }
+    return 0;
+}
+
 static int check(const struct eng_spec *spec, struct tp_error *err)
 {
     bool known = false;
@@ -99,7 +118,7 @@ static int check(const struct eng_spec *spec, struct tp_error *err)
                             spec->ns);
     if (!strcmp(spec->type, "ingest") && spec->port_count > 0)
         return tp_error_set(err, -EINVAL, "an ingest takes no ports");
-    return 0;
+    return check_local_ports(spec, err);
 }
 
 int engagement_spec_parse(struct eng_spec *spec, struct json_object *request,
@@ -176,6 +195,9 @@ static struct json_object *ports_to_json(const struct eng_spec *spec)
         struct json_object *item = json_object_new_object();
 
         json_put_str(item, "remote", spec->ports[i].requested);
+        if (!*spec->ports[i].requested) /* what it means, the manager says */
+            json_object_object_add(item, "local",
+                                   json_object_new_int(spec->ports[i].local));
         json_put_str(item, "protocol", spec->ports[i].udp ? "udp" : "tcp");
         json_object_array_add(array, item);
     }

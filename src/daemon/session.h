@@ -55,6 +55,12 @@ const char *session_error_text(const struct session *s);
 /* The status object; the caller owns it. */
 struct json_object *session_status(const struct session *s);
 
+/* Asks the manager for a sign of life; session_silence() then says for how many
+ * ms one is awaited, 0 if none is or there is no link. */
+#define SESSION_SILENT_MS 500 /* worth telling */
+void session_probe(struct session *s);
+int64_t session_silence(const struct session *s);
+
 /* Told of each change with a line for a person, until removed. */
 struct session_watcher {
     struct session_watcher *prev, *next;

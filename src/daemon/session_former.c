@@ -32,8 +32,7 @@ static void drop_at(struct session_former *f, size_t i)
     struct session_link *sl = f->links[i];
 
     f->count--;
-    memmove(&f->links[i], &f->links[i + 1],
-            (f->count - i) * sizeof(*f->links));
+    memmove(&f->links[i], &f->links[i + 1], (f->count - i) * sizeof(*f->links));
     session_link_drop(&sl); /* its streams' callbacks find it gone */
 }
 

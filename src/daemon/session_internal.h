@@ -23,6 +23,7 @@ struct session_link {
     struct session *s;
     struct link *link;
     bool incoming;
+    bool draining;                /* its manager has said so */
     int64_t retired;              /* EPOCH when it became a former one */
     uint64_t bytes_in, bytes_out; /* counted already; see session_former.c */
 };

@@ -184,6 +184,7 @@ static void event_cb(void *arg, struct json_object *event)
             s->engagements->event_cb(s->engagements_arg,
                                      json_get(event, "engagement"));
     } else if (!strcmp(type, "drain") && !s->next) {
+        sl->draining = true;
         log_info("the manager ends the link soon: making a new one");
         session_dial(s);
     }

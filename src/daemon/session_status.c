@@ -27,8 +27,12 @@ static void put_link(const struct session *s, struct json_object *status)
     tunnel_get_stats(link_tunnel(s->current->link), &stats);
     json_put_str(link, "kind", "aggregated");
     json_put_str(link, "framing", s->websocket ? "websocket" : "raw");
-    if (stats.rtt_us >= 0)
+    if (stats.silent_ms >= SESSION_SILENT_MS)
+        put_int(link, "silentMs", stats.silent_ms);
+    else if (stats.rtt_us >= 0)
         put_int(link, "rttUs", stats.rtt_us);
+    if (s->current->draining)
+        json_object_object_add(link, "draining", json_object_new_boolean(true));
     put_int(link, "since", s->link_since);
     put_int(link, "reconnects", s->reconnects);
 }
@@ -91,6 +95,21 @@ static void put_session(const struct session *s, struct json_object *status)
     json_put_str(status, "managerNamespace", c->manager_namespace);
     json_put_str(status, "server", c->url);
     json_put_str(status, "user", s->user && *s->user ? s->user : NULL);
+}
+
+void session_probe(struct session *s)
+{
+    if (s->current)
+        tunnel_probe(link_tunnel(s->current->link));
+}
+
+int64_t session_silence(const struct session *s)
+{
+    struct tunnel_stats stats = {0};
+
+    if (s->current)
+        tunnel_get_stats(link_tunnel(s->current->link), &stats);
+    return stats.silent_ms;
 }
 
 struct json_object *session_status(const struct session *s)

@@ -181,8 +181,12 @@ void tcp_conn_dial(struct tcp_conn *c)
     if (local)
         return;
     c->stream = tunnel_open_tcp(c->tc->tunnel, &c->dst, &conn_ops, c);
-    if (!c->stream)
-        tcp_conn_end(c); /* the link is full: the client's retransmit retries */
+    if (c->stream)
+        return;
+    if (errno == ESHUTDOWN) /* it is drained, and the next one is being made */
+        conn_wait_for_link(c);
+    else
+        tcp_conn_end(c); /* it is full: the client's retransmit retries */
 }
 
 struct tcp_conn *tcp_conn_create(struct tcp_capture *tc,

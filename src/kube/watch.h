@@ -35,8 +35,8 @@ typedef void watch_cb(void *arg, enum watch_event event,
                       struct json_object *obj, const char *text);
 
 /* path: "/apis/GROUP/VERSION/namespaces/NS/RESOURCE", or with a query that
- * selects ("?labelSelector=..."). ep is borrowed for the object's life. NULL with
- * err filled. */
+ * selects ("?labelSelector=..."). ep is borrowed for the object's life. NULL
+ * with err filled. */
 struct watch *watch_create(uv_loop_t *loop, const struct kube_endpoint *ep,
                            const char *path, watch_cb *cb, void *arg,
                            struct tp_error *err);

@@ -95,8 +95,8 @@ static char *page_path(const struct watch *w, const char *token)
 {
     char *escaped = curl_easy_escape(w->client->curl, token, 0), *path = NULL;
 
-    if (escaped && asprintf(&path, "%s%slimit=%d%s%s", w->path,
-                            separator(w), PAGE, *token ? "&continue=" : "", escaped) < 0)
+    if (escaped && asprintf(&path, "%s%slimit=%d%s%s", w->path, separator(w),
+                            PAGE, *token ? "&continue=" : "", escaped) < 0)
         path = NULL;
     curl_free(escaped);
     return path;

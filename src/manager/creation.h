@@ -16,8 +16,10 @@
 #define TP_MANAGER_CREATION_H
 
 #include "manager/claims.h"
+#include "manager/config_write.h"
 #include "manager/engage_internal.h"
 #include "manager/engage_reply.h"
+#include "manager/network_view.h"
 #include "manager/rollout.h"
 
 #define FOUND_MAX  6
@@ -36,6 +38,7 @@ struct creation {
     struct json_object *found[FOUND_MAX];
     size_t found_count;
     struct json_object *services, *policies, *pods;
+    struct network_view network;
 
     /* RIGHTS */
     unsigned right; /* which is asked for */
@@ -55,9 +58,12 @@ struct creation {
     struct claim_conflict conflict;
     struct engagement holder; /* OUST */
     char ousted[ENGAGE_TEXT];
-    bool tested;    /* the dry run is done */
-    bool made;      /* the object is this creation's */
-    bool cancelled; /* its client has ended it already */
+    bool tested; /* the dry run is done */
+    bool made;   /* the object is this creation's */
+    struct config_way way;
+    bool switches; /* Services are switched, as redirection is refused */
+    char refusal[ENGAGE_TEXT]; /* of the dry run before that */
+    bool cancelled;            /* its client has ended it already */
     unsigned rounds;
     uint64_t due;    /* WAIT; 0: not waiting */
     int drop_status; /* DROP: the answer */
@@ -72,6 +78,10 @@ void creation_refuse(struct creation *c, int status, const char *code,
 
 void creation_decide(struct creation *c); /* engage_decide.c */
 void creation_bring(struct creation *c);  /* engage_bring.c */
+/* Once more, without redirection: true if that may help (engage_decide.c); c
+ * is refused, or on its way, then. */
+bool creation_switch(struct creation *c);
+bool creation_redirects(const struct creation *c);
 
 /* dry_run.c: the level of Pod Security that a namespace enforces and that does
  * not let redirection in; NULL: none. */
@@ -79,9 +89,11 @@ const char *namespace_forbids(struct json_object *ns,
                               struct json_object *config);
 /* Would the API server take a pod of this template with CONFIG, and
  * would it have an agent? In a worker thread. 0, -EACCES with the reason, or
- * 0 with a warning in the log if nobody can tell. */
-int dry_run_pod(struct kube_client *client, const char *ns,
-                struct json_object *workload, struct json_object *config,
+ * 0 with a warning in the log if nobody can tell. *by_template: the webhook is
+ * not reached, the agent must be in the template. */
+int dry_run_pod(struct kube_client *client, const struct config_way *way,
+                const char *ns, struct json_object *workload,
+                struct json_object *config, bool *by_template,
                 struct tp_error *err);
 
 #endif

@@ -82,8 +82,9 @@ void destinations_add_pod(struct json_object *list, struct json_object *pod,
     for (size_t i = 0; i < ports->count; i++) {
         const struct resolved_port *p = &ports->ports[i];
 
-        for (size_t j = 0; p->mode != PORT_NAMED && j < json_array_len(ips);
-             j++)
+        if (p->mode == PORT_NAMED || p->mode == PORT_SERVICE)
+            continue;
+        for (size_t j = 0; j < json_array_len(ips); j++)
             add(list, json_get_str(json_object_array_get_idx(ips, j), "ip", ""),
                 p->port, p->udp, p->port);
     }

@@ -5,14 +5,24 @@ static void idle_cb(uv_idle_t *idle)
     (void)idle; /* only keeps the poll from waiting */
 }
 
-static void take(struct dial_turns *turns, struct dial_share *share)
+static bool has_room(const struct dial_turns *turns)
 {
+    return turns->taken < DIAL_TURN_MAX && turns->spent < DIAL_TURN_NS;
+}
+
+static void start(struct dial_turns *turns, struct dial_share *share,
+                  struct dial_job *job)
+{
+    uint64_t begin = uv_hrtime();
+
     if (share->turn != turns->turn) {
         share->turn = turns->turn;
         share->taken = 0;
     }
     share->taken++;
     turns->taken++;
+    job->start_cb(job);
+    turns->spent += uv_hrtime() - begin;
 }
 
 /* Takes the job out of its share, and the share out of the round if that was
@@ -38,8 +48,7 @@ static void serve_one(struct dial_turns *turns)
         TAILQ_REMOVE(&turns->waiting, share, entry);
         TAILQ_INSERT_TAIL(&turns->waiting, share, entry);
     }
-    take(turns, share);
-    job->start_cb(job);
+    start(turns, share, job);
 }
 
 /* The loop's next turn. */
@@ -50,7 +59,8 @@ static void check_cb(uv_check_t *check)
 
     turns->turn++;
     turns->taken = 0;
-    while (turns->taken < DIAL_TURN_MAX && !TAILQ_EMPTY(&turns->waiting))
+    turns->spent = 0;
+    while (has_room(turns) && !TAILQ_EMPTY(&turns->waiting))
         serve_one(turns);
     if (!TAILQ_EMPTY(&turns->waiting))
         return;
@@ -83,7 +93,7 @@ void dial_share_init(struct dial_share *share)
 static bool may_start(const struct dial_turns *turns,
                       const struct dial_share *share)
 {
-    return TAILQ_EMPTY(&share->jobs) && turns->taken < DIAL_TURN_MAX &&
+    return TAILQ_EMPTY(&share->jobs) && has_room(turns) &&
            (share->turn != turns->turn || share->taken < DIAL_SHARE_MAX);
 }
 
@@ -94,8 +104,7 @@ void dial_turns_submit(struct dial_turns *turns, struct dial_share *share,
         return;
     uv_check_start(&turns->check, check_cb);
     if (may_start(turns, share)) {
-        take(turns, share);
-        job->start_cb(job);
+        start(turns, share, job);
         return;
     }
     if (TAILQ_EMPTY(&share->jobs))

@@ -19,6 +19,10 @@
 #define DIAL_TURN_MAX  16
 #define DIAL_SHARE_MAX 8
 
+/* After so long a turn takes no more of them: a connect() that has to search
+ * for a local port takes milliseconds. */
+#define DIAL_TURN_NS 2000000
+
 struct dial_share;
 
 /* One dial; embedded in what is dialled. Zeroed before it is submitted. */
@@ -44,6 +48,7 @@ struct dial_turns {
     TAILQ_HEAD(, dial_share) waiting;
     uint64_t turn;
     unsigned taken; /* in this turn */
+    uint64_t spent; /* nanoseconds, in this turn */
 };
 
 void dial_turns_init(struct dial_turns *turns, uv_loop_t *loop);

@@ -1,15 +1,14 @@
 #include "manager/drive_step.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "kube/client.h"
+#include "manager/service_switch_run.h"
 #include "manager/workload.h"
 #include "manager/workload_event.h"
 
@@ -52,59 +51,6 @@ struct json_object *config_existing(struct json_object *workload,
     return config;
 }
 
-static struct json_object *wrap(const char *key, struct json_object *value)
-{
-    struct json_object *obj = json_object_new_object();
-
-    json_object_object_add(obj, key, value);
-    return obj;
-}
-
-/* A merge patch of the very version that was read. */
-static struct json_object *patch_of(struct json_object *workload,
-                                    struct json_object *config, bool restart)
-{
-    struct json_object *annotations = json_object_new_object(), *patch;
-    struct json_object *version =
-        json_get(workload, "metadata.resourceVersion");
-    char now[32];
-
-    json_object_object_add(annotations, ANNOTATION_AGENT,
-                           config ? json_object_new_string(json_to_text(config))
-                                  : NULL);
-    snprintf(now, sizeof(now), "%" PRId64, (int64_t)time(NULL));
-    if (restart)
-        json_put_str(annotations, ANNOTATION_RESTARTED, now);
-    else if (!config)
-        json_object_object_add(annotations, ANNOTATION_RESTARTED, NULL);
-    patch =
-        wrap("spec", wrap("template",
-                          wrap("metadata", wrap("annotations", annotations))));
-    json_object_object_add(patch, "metadata",
-                           wrap("resourceVersion", json_object_get(version)));
-    return patch;
-}
-
-int config_write(struct kube_client *client, const struct workload_ref *ref,
-                 struct json_object *config, bool restart,
-                 struct json_object **workload, struct tp_error *err)
-{
-    const struct workload_kind *kind = workload_kind_find(ref->kind);
-    cleanup_json struct json_object *patch =
-        patch_of(*workload, config, restart);
-    struct json_object *fresh = NULL;
-    char path[WORKLOAD_PATH_MAX];
-    int rc;
-
-    workload_path(kind, ref->ns, ref->name, path);
-    rc = kube_call(client, "PATCH", path, MERGE_PATCH, patch, &fresh, err);
-    if (rc == 0) {
-        json_object_put(*workload);
-        *workload = fresh;
-    }
-    return rc;
-}
-
 /* ---- a step ---------------------------------------------------------------
  */
 
@@ -144,12 +90,33 @@ static int patch_if_needed(struct drive_step *s, struct kube_client *client)
         return 0;
     rc = config_merge(&merged, config, workload_template(s->workload), &s->need,
                       &s->job.err);
+    s->way.restart = s->restarted;
     if (rc == 0)
-        rc = config_write(client, &s->ref, merged, s->restarted, &s->workload,
+        rc = config_write(client, &s->way, &s->ref, merged, &s->workload,
                           &s->job.err);
     s->patched = rc == 0;
     s->restarted = s->restarted && rc == 0;
     return rc == -EEXIST ? 0 : rc; /* somebody else was faster: next time */
+}
+
+/* engage_services.c leads them; here it is only seen how far that is. */
+static int look_at_services(struct drive_step *s, struct kube_client *client)
+{
+    struct switch_want wants[ENGAGEMENT_PORTS_MAX];
+    struct switch_run run = {
+        .client = client,
+        .wants = wants,
+        .look_only = true,
+        .all = true,
+    };
+    int rc = 0;
+
+    run.count = switch_wants_of(&s->ref, &s->ports, s->workload, wants);
+    if (run.count > 0)
+        rc = switch_run_namespace(&run, s->ref.ns, &s->job.err);
+    s->services_led = run.all;
+    memcpy(s->services, run.reason, sizeof(s->services));
+    return rc;
 }
 
 static void work(struct engage_job *job, struct kube_client *client)
@@ -170,15 +137,20 @@ static void work(struct engage_job *job, struct kube_client *client)
         return;
     rollout_plan(&s->plan, kind, s->workload);
     job->status = patch_if_needed(s, client);
+    if (job->status == 0)
+        job->status = look_at_services(s, client);
 }
 
-struct drive_step *drive_step_create(const char *id,
+struct drive_step *drive_step_create(const struct engagements_env *env,
+                                     const char *id,
                                      const struct workload_ref *ref)
 {
     struct drive_step *s = calloc(1, sizeof(*s));
 
-    if (!s)
+    if (!s || config_way_init(&s->way, env) < 0) {
+        drive_step_free(s);
         return NULL;
+    }
     snprintf(s->id, sizeof(s->id), "%s", id);
     s->ref = *ref;
     s->job.work = work;
@@ -187,6 +159,9 @@ struct drive_step *drive_step_create(const char *id,
 
 void drive_step_free(struct drive_step *s)
 {
+    if (!s)
+        return;
+    config_way_release(&s->way);
     json_object_put(s->workload);
     json_object_put(s->pods);
     free(s);

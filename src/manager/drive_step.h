@@ -4,8 +4,10 @@
 #ifndef TP_MANAGER_DRIVE_STEP_H
 #define TP_MANAGER_DRIVE_STEP_H
 
+#include "manager/config_write.h"
 #include "manager/engage_internal.h"
 #include "manager/rollout.h"
+#include "manager/service_switch.h"
 
 /* Reads workload and pods; writes CONFIG into the template if it has to. */
 struct drive_step {
@@ -15,14 +17,18 @@ struct drive_step {
     struct resolved ports;
     struct config_need need;
     bool may_patch, may_restart;
+    struct config_way way;
 
     struct rollout_plan plan;
     struct json_object *workload, *pods;
     bool wanted_patch, patched, restarted;
+    bool services_led;          /* to the agents, or there are none to lead */
+    char services[SWITCH_TEXT]; /* why not */
 };
 
 /* The caller fills need and job.done. NULL if out of memory. */
-struct drive_step *drive_step_create(const char *id,
+struct drive_step *drive_step_create(const struct engagements_env *env,
+                                     const char *id,
                                      const struct workload_ref *ref);
 void drive_step_free(struct drive_step *s);
 
@@ -30,12 +36,6 @@ void drive_step_free(struct drive_step *s);
  * injected without one. Owned, NULL if there is none. */
 struct json_object *config_existing(struct json_object *workload,
                                     struct json_object *pods);
-/* In a worker thread: puts CONFIG (NULL: takes it away) into the template of
- * *workload, in the version that was read; *workload is what it is then. */
-int config_write(struct kube_client *client, const struct workload_ref *ref,
-                 struct json_object *config, bool restart,
-                 struct json_object **workload, struct tp_error *err);
-
 /* In a worker thread: asks a pod to go. -EAGAIN: a PodDisruptionBudget says no.
  */
 int pod_evict(struct kube_client *client, const char *ns, const char *name,

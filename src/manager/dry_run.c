@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "kube/client.h"
 #include "manager/creation.h"
+#include "manager/template_inject.h"
+#include "manager/webhook_probe.h"
 #include "manager/workload.h"
 
 static struct json_object *copy_of(struct json_object *obj)
@@ -50,11 +52,25 @@ static void add_claimed_volumes(struct json_object *spec,
     }
 }
 
+/* Without an agent that stands in it; owned. */
+static struct json_object *plain_template(struct json_object *workload)
+{
+    struct json_object *tmpl = copy_of(workload_template(workload));
+    const char *text = json_member_str(
+        json_get(workload, "metadata.annotations"), ANNOTATION_UNDO, NULL);
+    cleanup_json struct json_object *undo =
+        text ? json_parse_text(text, strlen(text), NULL) : NULL;
+
+    if (template_is_injected(workload))
+        template_restore(tmpl, undo);
+    return tmpl;
+}
+
 static struct json_object *build_pod(const char *ns,
                                      struct json_object *workload,
                                      struct json_object *config)
 {
-    struct json_object *tmpl = workload_template(workload);
+    cleanup_json struct json_object *tmpl = plain_template(workload);
     struct json_object *pod = json_object_new_object();
     struct json_object *metadata = json_object_new_object();
     struct json_object *annotations =
@@ -113,9 +129,7 @@ static int guess(struct kube_client *client, const char *ns,
     level = namespace_forbids(obj, config);
     return level ? tp_error_set(err, -EACCES,
                                 "the namespace enforces Pod Security %s, which "
-                                "forbids the redirection of ports; a port that "
-                                "its Services name by name can be taken over "
-                                "without",
+                                "forbids the redirection of ports",
                                 level)
                  : 0;
 }
@@ -131,31 +145,81 @@ static bool is_no_verdict(int rc, const char *text)
            strstr(text, "exceeded quota");
 }
 
-int dry_run_pod(struct kube_client *client, const char *ns,
-                struct json_object *workload, struct json_object *config,
+static int ask(struct kube_client *client, const char *ns,
+               struct json_object *pod, struct json_object **answer,
+               struct tp_error *why)
+{
+    char path[160];
+
+    snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods?dryRun=All", ns);
+    return kube_call(client, "POST", path, NULL, pod, answer, why);
+}
+
+/* 0, -EACCES with the verdict, or -EAGAIN: there is none. */
+static int judge(struct kube_client *client, const char *ns,
+                 struct json_object *pod, struct json_object **answer,
+                 struct tp_error *err)
+{
+    struct tp_error why = {0};
+    int rc = ask(client, ns, pod, answer, &why);
+
+    if (rc == 0)
+        return 0;
+    if (is_no_verdict(rc, why.text)) {
+        log_warn("dry run: %s", why.text);
+        return -EAGAIN;
+    }
+    return tp_error_set(err, -EACCES,
+                        "the cluster would refuse the pods with their agent: "
+                        "%s",
+                        why.text);
+}
+
+static int no_agent(const char *why, struct tp_error *err)
+{
+    return tp_error_set(err, -EACCES,
+                        "the pods would come without an agent: %.400s", why);
+}
+
+/* The webhook has not touched the pod. */
+static int try_template(struct kube_client *client,
+                        const struct config_way *way, const char *ns,
+                        struct json_object *pod, struct tp_error *err)
+{
+    cleanup_json struct json_object *undo = NULL, *answer = NULL;
+    struct tp_error why = {0};
+    int rc;
+
+    if (webhook_is_reached(client, way->manager_ns))
+        return no_agent("tp's webhook does not touch them; the chart's "
+                        "webhook.namespaceSelector and objectSelector say "
+                        "which it does",
+                        err);
+    rc = webhook_may_replace(&way->settings, client, ns, pod, &why);
+    if (rc == 0)
+        rc = template_inject(&way->settings, ns, pod, &undo, &why);
+    if (rc < 0)
+        return no_agent(why.text, err);
+    rc = judge(client, ns, pod, &answer, err);
+    return rc == -EAGAIN ? 0 : rc;
+}
+
+int dry_run_pod(struct kube_client *client, const struct config_way *way,
+                const char *ns, struct json_object *workload,
+                struct json_object *config, bool *by_template,
                 struct tp_error *err)
 {
     cleanup_json struct json_object *pod = build_pod(ns, workload, config);
     cleanup_json struct json_object *answer = NULL;
-    struct tp_error why = {0};
-    char path[160];
     int rc;
 
-    snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods?dryRun=All", ns);
-    rc = kube_call(client, "POST", path, NULL, pod, &answer, &why);
-    if (rc < 0 && is_no_verdict(rc, why.text)) {
-        log_warn("dry run: %s", why.text);
+    *by_template = false;
+    rc = judge(client, ns, pod, &answer, err);
+    if (rc == -EAGAIN)
         return guess(client, ns, config, err);
-    }
-    if (rc < 0)
-        return tp_error_set(err, -EACCES,
-                            "the cluster would refuse the pods with their "
-                            "agent: %s",
-                            why.text);
-    if (!pod_has_agent(answer))
-        return tp_error_set(err, -EACCES,
-                            "the pods would come without an agent: the API "
-                            "server cannot reach tp's webhook, or it does not "
-                            "touch these pods");
-    return 0;
+    if (rc < 0 || pod_has_agent(answer))
+        return rc;
+    rc = try_template(client, way, ns, pod, err);
+    *by_template = rc == 0;
+    return rc;
 }

@@ -67,6 +67,7 @@ static void tick_cb(uv_timer_t *timer)
     engage_destinations_tick(e);
     engage_review_tick(e);
     engage_janitor_tick(e);
+    engage_services_tick(e);
 }
 
 void engage_wake(struct engagements *e, unsigned ms)
@@ -104,7 +105,10 @@ static struct engagements *create(const struct engagements_env *env)
         snprintf(e->replica, sizeof(e->replica), "tp-manager");
     e->replicas = json_object_new_object();
     e->idle = json_object_new_object();
+    e->left = json_object_new_object();
     e->making = json_object_new_object();
+    e->switches = json_object_new_object();
+    e->switches_held = json_object_new_object();
     return e;
 }
 
@@ -144,9 +148,13 @@ void engagements_destroy(struct engagements *e)
     if (!e)
         return;
     store_release(e);
+    engage_services_release(e);
     json_object_put(e->replicas);
     json_object_put(e->idle);
+    json_object_put(e->left);
     json_object_put(e->making);
+    json_object_put(e->switches);
+    json_object_put(e->switches_held);
     free(e);
 }
 

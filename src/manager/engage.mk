@@ -2,6 +2,7 @@
 libtp_manager_a_SOURCES += \
 	src/manager/agents.h \
 	src/manager/claims.c src/manager/claims.h \
+	src/manager/config_write.c src/manager/config_write.h \
 	src/manager/creation.h \
 	src/manager/destinations.c src/manager/destinations.h \
 	src/manager/drive_step.c src/manager/drive_step.h \
@@ -23,6 +24,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/engage_reply.c src/manager/engage_reply.h \
 	src/manager/engage_requests.c \
 	src/manager/engage_review.c \
+	src/manager/engage_services.c \
 	src/manager/engage_sessions.c \
 	src/manager/engage_spec.c src/manager/engage_spec.h \
 	src/manager/engage_store.c \
@@ -31,9 +33,13 @@ libtp_manager_a_SOURCES += \
 	src/manager/engagements.h \
 	src/manager/janitor_clean.c src/manager/janitor_clean.h \
 	src/manager/lease.c src/manager/lease.h \
+	src/manager/network_policy.c src/manager/network_policy.h \
+	src/manager/network_view.c src/manager/network_view.h \
 	src/manager/rollout.c src/manager/rollout.h \
 	src/manager/uninstall.c src/manager/uninstall.h \
 	src/manager/uninstall_round.c \
+	src/manager/service_switch.c src/manager/service_switch.h \
+	src/manager/service_switch_run.c src/manager/service_switch_run.h \
 	src/manager/workload.c src/manager/workload.h \
 	src/manager/workload_config.c src/manager/workload_config.h \
 	src/manager/workload_event.c src/manager/workload_event.h \
@@ -43,7 +49,11 @@ libtp_manager_a_SOURCES += \
 	src/manager/workload_routes.c src/manager/workload_routes.h
 
 if HAVE_CHECK
-check_PROGRAMS += check_manager_workload check_manager_engage
+check_PROGRAMS += check_manager_workload check_manager_engage \
+	check_manager_services
+check_manager_services_SOURCES = tests/unit/check_manager_services.c
+check_manager_services_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_services_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_manager_workload_SOURCES = tests/unit/check_manager_workload.c
 check_manager_workload_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_manager_workload_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)

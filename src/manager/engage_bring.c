@@ -110,13 +110,27 @@ static int set_pending(struct creation *c, struct kube_client *client)
     return rc;
 }
 
+static int test_pods(struct creation *c, struct kube_client *client)
+{
+    size_t len = strlen(c->note);
+    bool by_template = false;
+    int rc = dry_run_pod(client, &c->way, c->spec.ns, c->found[0], c->config,
+                         &by_template, &c->job.err);
+
+    if (rc == 0 && by_template)
+        snprintf(c->note + len, sizeof(c->note) - len,
+                 "%sthe API server does not reach the webhook of tp, so the "
+                 "agent is written into the pod template",
+                 len ? "; " : "");
+    return rc;
+}
+
 static void bring_work(struct engage_job *job, struct kube_client *client)
 {
     struct creation *c = (struct creation *)job;
 
     if (c->config && !c->tested)
-        job->status =
-            dry_run_pod(client, c->spec.ns, c->found[0], c->config, &job->err);
+        job->status = test_pods(c, client);
     c->tested = true;
     if (job->status == 0 && !c->session_object)
         job->status =
@@ -222,16 +236,30 @@ static void try_again(struct creation *c, const char *text)
     creation_refuse(c, 503, NULL, "%s", text);
 }
 
+static void refuse_pods(struct creation *c)
+{
+    char text[sizeof(c->drop_text)];
+
+    snprintf(text, sizeof(text), "%.510s%s", c->job.err.text,
+             creation_redirects(c) && !c->switches
+                 ? "; without redirection go ports that every Service names by "
+                   "name, others with the chart's agent.redirect=service"
+                 : "");
+    drop(c, 422, "cannot", text);
+}
+
 static void fail(struct creation *c)
 {
     int rc = c->job.status;
 
-    if (rc == -EACCES && !c->session_object)
-        drop(c, 422, "cannot", c->job.err.text); /* the dry run */
-    else if (rc == -EPERM)
+    if (rc == -EACCES && !c->session_object) { /* the dry run */
+        if (!creation_switch(c))
+            refuse_pods(c);
+    } else if (rc == -EPERM) {
         creation_refuse(c, 404, "no-such-engagement", "%s", c->job.err.text);
-    else
+    } else {
         try_again(c, c->job.err.text);
+    }
 }
 
 /* ---- conflicts ------------------------------------------------------------

@@ -27,8 +27,10 @@ void creation_free(struct creation *c)
         json_object_put(c->found[i]);
     json_object_put(c->services);
     json_object_put(c->policies);
+    network_view_release(&c->network);
     json_object_put(c->pods);
     json_object_put(c->config);
+    config_way_release(&c->way);
     json_object_put(c->session_object);
     json_object_put(c->object);
     json_object_put(c->conflict.holder);
@@ -229,8 +231,11 @@ static int look_around(struct creation *c, struct kube_client *client)
              "/apis/networking.k8s.io/v1/namespaces/%s/networkpolicies"
              "?limit=500",
              c->spec.ns);
-    kube_get(client, path, &c->policies, NULL); /* a hint only */
-    return 0;
+    rc = kube_get(client, path, &c->policies, &c->job.err);
+    if (rc == 0)
+        rc = network_view_get(&c->network, client, c->policies, c->spec.ns,
+                              c->manager_ns, c->job.e->replica, &c->job.err);
+    return rc;
 }
 
 static void look_work(struct engage_job *job, struct kube_client *client)
@@ -271,7 +276,10 @@ static struct creation *new_creation(struct engagements *e, struct link *link,
 
     if (!c)
         return NULL;
-    if (identity_copy(&c->who, link_identity(link)) < 0) {
+    if (identity_copy(&c->who, link_identity(link)) < 0 ||
+        config_way_init(&c->way, &e->env) < 0) {
+        identity_release(&c->who);
+        config_way_release(&c->way);
         free(c);
         return NULL;
     }

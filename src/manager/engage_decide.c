@@ -102,12 +102,14 @@ static bool refuse_ports(struct creation *c)
         .pod_template = workload_template(c->found[0]),
         .services = c->services,
         .policies = c->policies,
+        .switch_services = c->switches,
     };
     struct tp_error err = {0};
 
     if (ports_resolve(&q, &c->ports, &err) == 0)
         return refuse_host_network(c);
-    creation_refuse(c, 422, "cannot", "%s", err.text);
+    creation_refuse(c, 422, "cannot", "%s%s%s", c->refusal,
+                    *c->refusal ? "; " : "", err.text);
     return true;
 }
 
@@ -161,18 +163,53 @@ static bool refuse_config(struct creation *c)
     return true;
 }
 
-static void note_egress(struct creation *c)
+/* New agents must reach a manager; of those that are there it is seen. */
+static bool refuse_policy(struct creation *c)
 {
-    const char *policy =
-        policy_of_egress(c->policies, json_get(workload_template(c->found[0]),
-                                               "metadata.labels"));
-    size_t len = strlen(c->note);
+    struct json_object *tmpl = workload_template(c->found[0]);
+    char text[NETWORK_TEXT];
 
-    if (policy && c->config)
-        snprintf(c->note + len, sizeof(c->note) - len,
-                 "%sNetworkPolicy %.100s limits where the pods may connect "
-                 "to: let them reach port 8444 in namespace %s",
-                 len ? "; " : "", policy, c->manager_ns);
+    if (!c->config || !network_view_drops(&c->network, c->policies, c->spec.ns,
+                                          json_get(tmpl, "metadata.labels"),
+                                          c->manager_ns, text))
+        return false;
+    creation_refuse(c, 422, "cannot", "%s", text);
+    return true;
+}
+
+/* Ports, CONFIG and the way, then what it takes is brought about. */
+static void decide_ports(struct creation *c)
+{
+    if (refuse_ports(c))
+        return;
+    c->need.ports = &c->ports;
+    c->need.replace = c->spec.type == ENGAGEMENT_REPLACE;
+    rollout_plan(&c->plan, c->kind, c->found[0]);
+    if (refuse_config(c) || refuse_policy(c))
+        return;
+    creation_bring(c);
+}
+
+bool creation_redirects(const struct creation *c)
+{
+    for (size_t i = 0; i < c->ports.count; i++) {
+        if (c->ports.ports[i].mode == PORT_REDIRECT)
+            return true;
+    }
+    return false;
+}
+
+bool creation_switch(struct creation *c)
+{
+    if (c->switches || !c->job.e->env.switch_services || !creation_redirects(c))
+        return false;
+    c->switches = true;
+    c->tested = false;
+    snprintf(c->refusal, sizeof(c->refusal), "%.290s", c->job.err.text);
+    json_object_put(c->config);
+    c->config = NULL;
+    decide_ports(c);
+    return true;
 }
 
 void creation_decide(struct creation *c)
@@ -186,13 +223,7 @@ void creation_decide(struct creation *c)
         return;
     }
     c->kind = c->kinds[0];
-    if (refuse_owned(c) || refuse_place(c) || refuse_ports(c))
+    if (refuse_owned(c) || refuse_place(c))
         return;
-    c->need.ports = &c->ports;
-    c->need.replace = c->spec.type == ENGAGEMENT_REPLACE;
-    rollout_plan(&c->plan, c->kind, c->found[0]);
-    if (refuse_config(c))
-        return;
-    note_egress(c);
-    creation_bring(c);
+    decide_ports(c);
 }

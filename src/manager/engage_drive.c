@@ -7,6 +7,8 @@
  * status how far it is. Steps follow each other by the timer while the pods are
  * not ready, and when agents come or go.
  *
+ * Where Services are led to the agents, steps go on: others change them, too.
+ *
  * An annotation that somebody takes away again (GitOps) is put back a few times
  * only: a foreign edit wins (KUBERNETES 7).
  */
@@ -121,11 +123,12 @@ static void schedule(struct engagements *e, struct eng *eng, bool ready)
 {
     uint64_t now = uv_now(e->env.loop);
 
-    if (ready && !eng->again)
+    if (ready && !eng->again && !engage_has_services(eng))
         eng->due = 0;
     else
-        eng->due = now + (now - eng->started < FAST_FOR_MS ? STEP_FAST_MS
-                                                           : STEP_SLOW_MS);
+        eng->due =
+            now + (!ready && now - eng->started < FAST_FOR_MS ? STEP_FAST_MS
+                                                              : STEP_SLOW_MS);
     eng->again = false;
 }
 
@@ -139,6 +142,16 @@ static void fail(struct engagements *e, struct eng *eng, struct drive_step *s)
     write_status(e, eng, &state, 0, "");
 }
 
+/* The pods are one thing, the Services that lead to them another. */
+static void add_services(struct rollout_state *state, const char *why)
+{
+    size_t len = state->ready ? 0 : strlen(state->message);
+
+    state->ready = false;
+    snprintf(state->message + len, sizeof(state->message) - len, "%s%.250s",
+             len ? "; " : "", why);
+}
+
 static void conclude(struct engagements *e, struct eng *eng,
                      struct drive_step *s)
 {
@@ -148,6 +161,8 @@ static void conclude(struct engagements *e, struct eng *eng,
 
     pods_look(&view, s->pods, &s->need, connected_cb, &c);
     rollout_judge(&state, &s->plan, s->workload, &view);
+    if (!s->services_led)
+        add_services(&state, s->services);
     if (!state.ready && s->wanted_patch && !s->may_patch)
         snprintf(state.message, sizeof(state.message),
                  "somebody takes the annotation " ANNOTATION_AGENT
@@ -179,7 +194,8 @@ static void stepped(struct engage_job *job)
 
 static void step(struct engagements *e, struct eng *eng)
 {
-    struct drive_step *s = drive_step_create(eng->pub.id, &eng->pub.workload);
+    struct drive_step *s =
+        drive_step_create(&e->env, eng->pub.id, &eng->pub.workload);
 
     if (!s)
         return;

@@ -14,6 +14,7 @@
  *   engage_replicas.c  the Leases of replicas, who is the janitor
  *   engage_janitor.c   agents that nobody needs, containers that were replaced
  *   engage_links.c     the links of a session
+ *   engage_services.c  Services that lead to agents while they are engaged
  *
  * All is the loop's. Work for the API server is a *job*: it runs in a worker
  * thread with what it was given, shares nothing, and comes back to the loop,
@@ -73,6 +74,7 @@ struct eng {
     bool seen;       /* in the list that is under way */
     bool ending;     /* engage_end() is at it */
     bool gone;       /* it has ended, only the watch has not said so yet */
+    bool was_ready;  /* at some time */
     uint64_t orphan; /* uv_now() since it has no session; 0: it has one */
     char note[ENGAGE_TEXT]; /* what was left out, "" */
 
@@ -127,8 +129,14 @@ struct engagements {
     bool replicas_known, renewing, janitor;
     uint64_t renew_due, sessions_due, janitor_due;
     struct json_object *idle; /* janitor: "ns/kind/name" -> uv_now() */
+    struct json_object *left; /* janitor: "ns/kind/name" of given up ones */
     unsigned cleaning;        /* jobs of the janitor */
     unsigned readings;        /* jobs of engage_destinations.c */
+
+    bool switching, switched; /* a job is under way; Services are switched */
+    uint64_t switch_due, switches_since;
+    struct switching *switch_last;                /* the last round */
+    struct json_object *switches, *switches_held; /* "NS/NAME" -> times, true */
 };
 
 /* ---- jobs ---- */
@@ -178,6 +186,10 @@ bool engage_creation_cancel(struct engagements *e, const struct identity *who,
                             const char *id);
 bool engage_is_creating(const struct engagements *e, const char *id);
 
+/* ---- engage_janitor.c ---- */
+/* It ends before its agents were there: they may never come. */
+void engage_janitor_given_up(struct engagements *e, const struct eng *eng);
+
 /* ---- engage_drive.c ---- */
 void engage_drive(struct engagements *e, struct eng *eng);
 void engage_drive_tick(struct engagements *e);
@@ -218,6 +230,20 @@ bool engage_session_is_ours(const struct engagements *e, const char *name);
 /* ---- engage_replicas.c ---- */
 void engage_replicas_tick(struct engagements *e);
 bool engage_replica_is_alive(const struct engagements *e, const char *name);
+
+/* ---- engage_services.c ---- */
+struct resolved;
+struct switch_want;
+struct switching;
+void engage_services_tick(struct engagements *e);
+void engage_services_release(struct engagements *e);
+/* Has it ports that are reached by switched Services? */
+bool engage_has_services(const struct eng *eng);
+/* Those ports, for the pods of that workload (NULL: none); out has room for
+ * ENGAGEMENT_PORTS_MAX. The labels are borrowed from it. */
+size_t switch_wants_of(const struct workload_ref *ref,
+                       const struct resolved *ports,
+                       struct json_object *workload, struct switch_want *out);
 
 /* ---- engage_janitor.c ---- */
 void engage_janitor_tick(struct engagements *e);

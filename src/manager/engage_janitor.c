@@ -7,7 +7,8 @@
  * its agents (pre-injected ones come back, they are the people's), unless the
  * restart would interrupt it: an idle agent does no harm, an outage at a time
  * that nobody has chosen does. One that is replaced by nobody any more gets its
- * container back at once. janitor_clean.c does it.
+ * container back at once; one whose agents never came, because its rollout is
+ * stuck, its template. janitor_clean.c does it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,8 +20,9 @@
 #include "manager/agents.h"
 #include "manager/janitor_clean.h"
 
-#define KEY_MAX 360
-#define AT_ONCE 4 /* workloads of one round */
+#define KEY_MAX  360
+#define AT_ONCE  4 /* workloads of one round */
+#define LEFT_MAX 1000
 
 struct looking {
     struct engagements *e;
@@ -58,13 +60,31 @@ static void use_cb(void *arg, const struct engagement *eng)
     }
 }
 
-/* ---- is it idle? ----------------------------------------------------------
+/* ---- was it given up? -----------------------------------------------------
  */
 
 static void key_of(const struct workload_ref *w, char key[KEY_MAX])
 {
     snprintf(key, KEY_MAX, "%s/%s/%s", w->ns, w->kind, w->name);
 }
+
+void engage_janitor_given_up(struct engagements *e, const struct eng *eng)
+{
+    char key[KEY_MAX];
+
+    key_of(&eng->pub.workload, key);
+    if (e->janitor && json_object_object_length(e->left) < LEFT_MAX)
+        json_object_object_add(e->left, key, json_object_new_boolean(true));
+}
+
+static bool parse_key(const char *key, struct workload_ref *w)
+{
+    return sscanf(key, "%63[^/]/%31[^/]/%253[^/]", w->ns, w->kind, w->name) ==
+           3;
+}
+
+/* ---- is it idle? ----------------------------------------------------------
+ */
 
 /* Since when is kept from round to round. */
 static bool is_idle_for_long(struct looking *l, const struct workload_ref *w)
@@ -112,8 +132,9 @@ static struct cleaning *consider(struct looking *l,
     idle = use.count == 0 && is_idle_for_long(l, &agent->workload);
     restore = !use.replaced && *json_get_str(agent->config, "replace", "");
     c->remove = idle && !restore;
-    if (restore || idle)
+    if ((restore || idle) && config_way_init(&c->way, &l->e->env) == 0)
         return c;
+    config_way_release(&c->way);
     free(c);
     return NULL;
 }
@@ -129,6 +150,31 @@ static void agent_cb(void *arg, const struct agent_info *agent)
     l->count += l->found[l->count] != NULL;
 }
 
+/* Without agents nothing else leads to these. */
+static void look_at_left(struct looking *l)
+{
+    struct json_object *left = l->e->left;
+
+    l->e->left = json_object_new_object();
+    json_object_object_foreach(left, key, value)
+    {
+        struct cleaning *c = calloc(1, sizeof(*c));
+        struct use use = {.e = l->e, .c = c};
+
+        if (l->count == AT_ONCE) {
+            json_object_object_add(l->e->left, key, json_object_get(value));
+        } else if (c && parse_key(key, &c->ref) && !is_found(l, &c->ref)) {
+            engagements_each(l->e, &c->ref, use_cb, &use);
+            c->given_up = use.count == 0;
+        }
+        if (c && c->given_up)
+            l->found[l->count++] = c;
+        else
+            free(c);
+    }
+    json_object_put(left);
+}
+
 static void report(const struct cleaning *c)
 {
     if (c->job.status < 0 && c->job.status != -ENOENT)
@@ -136,8 +182,9 @@ static void report(const struct cleaning *c)
     else if (c->acted)
         log_info("janitor: %s %s in %s: %s", c->ref.kind, c->ref.name,
                  c->ref.ns,
-                 c->remove ? "idle agents are removed"
-                           : "the replaced container comes back");
+                 c->given_up ? "agents that never came are given up"
+                 : c->remove ? "idle agents are removed"
+                             : "the replaced container comes back");
 }
 
 static void done(struct engage_job *job)
@@ -155,6 +202,7 @@ static void done(struct engage_job *job)
                                json_object_new_int64((int64_t)now));
     else if (c->acted)
         e->janitor_due = now + JANITOR_SOON_MS;
+    config_way_release(&c->way);
     free(c);
 }
 
@@ -175,6 +223,7 @@ void engage_janitor_tick(struct engagements *e)
     e->janitor_due = now + JANITOR_MS;
     l.idle = json_object_new_object();
     agents_each(e->env.parts->agents, NULL, agent_cb, &l);
+    look_at_left(&l);
     json_object_put(e->idle);
     e->idle = l.idle;
     for (size_t i = 0; i < l.count; i++) {

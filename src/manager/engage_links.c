@@ -1,8 +1,8 @@
 /*
  * engage_links.c - the links of a session on this replica
  *
- * One that is drained holds neither its session nor its engagements here: it may
- * carry connections for a minute yet, and another replica is in charge.
+ * One that is drained holds neither its session nor its engagements here: it
+ * may carry connections for a minute yet, and another replica is in charge.
  */
 #include <string.h>
 

@@ -182,6 +182,28 @@ static bool has_port(const struct engage_spec *spec,
     return false;
 }
 
+/* {"remote": "", "local": N}: the user has named his own port only. */
+static int take_port(struct engage_port *port, struct json_object *item,
+                     struct tp_error *err)
+{
+    int64_t local = json_get_int(item, "local", 0);
+    const char *remote;
+
+    if (text_of(item, "remote", &remote, err) < 0 ||
+        protocol_of(item, &port->udp, err) < 0)
+        return -EINVAL;
+    port->guess = !*remote && local >= 1 && local <= 65535;
+    if (port->guess) {
+        snprintf(port->remote, sizeof(port->remote), "%d", (int)local);
+        return 0;
+    }
+    if (strlen(remote) > PORT_NAME_MAX || !is_port(remote))
+        return tp_error_set(err, -EINVAL,
+                            "ports: remote must be a port's name or number");
+    memcpy(port->remote, remote, strlen(remote) + 1);
+    return 0;
+}
+
 static int take_ports(struct engage_spec *spec, struct json_object *obj,
                       struct tp_error *err)
 {
@@ -192,19 +214,12 @@ static int take_ports(struct engage_spec *spec, struct json_object *obj,
     for (size_t i = 0; i < json_array_len(list); i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
         struct engage_port *port = &spec->ports[spec->port_count];
-        const char *remote;
 
-        if (text_of(item, "remote", &remote, err) < 0 ||
-            protocol_of(item, &port->udp, err) < 0)
+        if (take_port(port, item, err) < 0)
             return -EINVAL;
-        if (strlen(remote) > PORT_NAME_MAX || !is_port(remote))
-            return tp_error_set(err, -EINVAL,
-                                "ports: remote must be a port's name or "
-                                "number");
-        memcpy(port->remote, remote, strlen(remote) + 1);
         if (has_port(spec, port))
             return tp_error_set(err, -EINVAL, "ports: %s is there twice",
-                                remote);
+                                port->remote);
         spec->port_count++;
     }
     return 0;

@@ -19,6 +19,8 @@
 struct engage_port {
     char remote[PORT_NAME_MAX + 1]; /* a name, or a number in decimal */
     bool udp;
+    bool guess; /* only a local port was given, which remote is: see
+                   workload_ports.h */
 };
 
 struct engage_spec {

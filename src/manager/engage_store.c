@@ -123,6 +123,8 @@ void store_end(struct engagements *e, struct eng *eng, const char *message)
 {
     if (eng->gone)
         return;
+    if (!eng->was_ready)
+        engage_janitor_given_up(e, eng);
     eng->gone = eng->ending = true;
     eng->driven = false;
     eng->pub.phase = ENGAGEMENT_ENDED;
@@ -144,6 +146,7 @@ static void take(struct engagements *e, struct eng *eng,
 {
     engagement_release(&eng->pub);
     eng->pub = *parsed;
+    eng->was_ready = eng->was_ready || eng->pub.phase == ENGAGEMENT_READY;
     json_object_put(eng->object);
     eng->object = json_object_get(obj);
     json_object_object_del(json_get(eng->object, "metadata"), "managedFields");

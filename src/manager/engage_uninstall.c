@@ -14,7 +14,8 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "kube/client.h"
-#include "manager/drive_step.h"
+#include "manager/config_write.h"
+#include "manager/rollout.h"
 #include "manager/workload.h"
 
 struct removal {
@@ -91,6 +92,7 @@ static int remove_it(struct removal *r, struct kube_client *client,
                      struct json_object **workload)
 {
     const struct workload_kind *kind = workload_kind_find(r->ref.kind);
+    static const struct config_way way; /* out, no settings are needed */
     struct rollout_plan plan;
     int rc;
 
@@ -113,7 +115,7 @@ static int remove_it(struct removal *r, struct kube_client *client,
                plan.reason);
         return 0;
     }
-    rc = config_write(client, &r->ref, NULL, false, workload, &r->job.err);
+    rc = config_write(client, &way, &r->ref, NULL, workload, &r->job.err);
     note(r, plan.method == ROLLOUT_EVICT
                 ? "its pods lose their agents when they are restarted next"
                 : "its pods are replaced by pods without agent");

@@ -23,6 +23,7 @@
 
 struct api;
 struct engagements;
+struct inject_settings;
 struct json_object;
 struct kube_endpoint;
 struct metrics;
@@ -80,6 +81,8 @@ struct engagements_env {
     /* Then agents without engagement go; 0: never. Read each time: the chart's
      * settings may change. NULL: never. */
     const unsigned *idle_seconds;
+    bool switch_services; /* where pods may not redirect (agent.redirect) */
+    const struct inject_settings *inject; /* of agents, as they are now */
 };
 
 /* Starts to follow the objects. NULL with err filled. */
@@ -89,6 +92,10 @@ struct engagements *engagements_create(const struct engagements_env *env,
 void engagements_close(struct engagements *e);
 /* After the loop has ended. NULL is fine. */
 void engagements_destroy(struct engagements *e);
+
+/* Services are switched no more: the managers' namespace is going away. NULL is
+ * fine. */
+void engagements_leave_services(struct engagements *e);
 
 /* How many there are of each type. */
 void engagements_count(const struct engagements *e,

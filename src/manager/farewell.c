@@ -19,8 +19,10 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "manager/api.h"
+#include "manager/engagements.h"
 #include "manager/manager_internal.h"
 #include "manager/options.h"
+#include "manager/service_switch_run.h"
 
 #define POLL_MS 4000
 
@@ -36,6 +38,9 @@ struct question {
     char ns_path[128];
     char paths[OBJECTS][256]; /* "": nothing to delete */
     int status[OBJECTS];      /* of the deletion */
+    bool services;            /* are put back, too */
+    bool nobody_switches;     /* this replica, any more */
+    int services_status;
     bool terminating;
 };
 
@@ -49,12 +54,17 @@ static void ask(void *arg, struct kube_client *client)
 {
     struct question *q = arg;
     struct json_object *ns = NULL;
+    struct tp_error err = {0};
     int status = kube_request(client, "GET", q->ns_path, NULL, NULL, &ns, NULL);
 
     q->terminating =
         status == 200 &&
         !strcmp(json_get_str(ns, "status.phase", ""), "Terminating");
     json_object_put(ns);
+    if (q->terminating && q->services)
+        q->services_status = switch_restore_all(client, &err);
+    if (q->services_status < 0)
+        log_warn("Services: %s", err.text);
     for (int i = 0; q->terminating && i < OBJECTS; i++) {
         if (*q->paths[i])
             q->status[i] = kube_request(client, "DELETE", q->paths[i], NULL,
@@ -83,14 +93,26 @@ static bool report(const struct manager *m, const struct question *q)
     return all;
 }
 
+static bool is_restored(const struct question *q)
+{
+    return !q->services || (q->nobody_switches && q->services_status == 0);
+}
+
+static void ask_now(struct manager *m);
+
 static void answered_cb(void *arg, const struct tp_error *err)
 {
     struct question *q = arg;
     struct manager *m = q->m;
 
     m->asking_namespace = false;
-    if (!err && q->terminating && report(m, q))
+    if (!err && q->terminating && report(m, q) && is_restored(q))
         m->farewell_said = true;
+    if (!err && q->terminating && q->services && !q->nobody_switches) {
+        m->services_left = true;
+        engagements_leave_services(m->parts.engagements);
+        ask_now(m); /* what was switched while it was put back */
+    }
     free(q);
 }
 
@@ -102,6 +124,8 @@ static struct question *new_question(struct manager *m)
     if (!q)
         return NULL;
     q->m = m;
+    q->services = o->switch_services;
+    q->nobody_switches = m->services_left;
     snprintf(q->ns_path, sizeof(q->ns_path), "/api/v1/namespaces/%.63s", o->ns);
     if (o->apiservice)
         snprintf(q->paths[APISERVICE], sizeof(q->paths[APISERVICE]),

@@ -24,6 +24,10 @@ struct inject_settings {
     struct json_object *pull_secrets; /* array of names, or NULL */
     struct json_object *resources;    /* of an agent; an object, or NULL */
     struct json_object *exclude;      /* globs of variables, or NULL */
+    /* LabelSelectors of the webhook, objects or NULL: beyond them no pod is
+     * touched in another way either. */
+    struct json_object *namespace_selector, *object_selector;
+    bool webhook;         /* there is one, though it may not be reached */
     bool redirect;        /* init containers with NET_ADMIN are allowed */
     bool native_sidecars; /* the cluster knows them (1.29) */
     unsigned idle_seconds;
@@ -41,6 +45,9 @@ struct inject_settings {
 int inject_settings_parse(struct inject_settings *s, const char *text,
                           struct tp_error *err);
 void inject_settings_release(struct inject_settings *s);
+/* For another thread. 0 or -ENOMEM; release also after a failure. */
+int inject_settings_copy(struct inject_settings *to,
+                         const struct inject_settings *from);
 
 /* What is missing before an agent can be added, or NULL. */
 const char *inject_settings_missing(const struct inject_settings *s);

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "manager/inject_internal.h"
+#include "manager/service_switch.h"
 
 static void put_int(struct json_object *obj, const char *key, int64_t value)
 {
@@ -126,6 +127,20 @@ static struct json_object *direct_entry(const struct inject_config *c,
     return entry;
 }
 
+/* The name that Services are switched to, and the app's own if it has one. */
+static void add_service_entries(struct json_object *list,
+                                const struct inject_port *p,
+                                struct json_object *pod)
+{
+    char name[SWITCH_NAME_MAX];
+
+    switch_port_name(p->port, p->udp, name);
+    json_object_array_add(list, port_entry(p, name));
+    if (*p->name && inject_find_port(inject_find(pod, p->container), p->port,
+                                     p->udp, p->name))
+        json_object_array_add(list, port_entry(p, p->name));
+}
+
 static struct json_object *agent_ports(const struct inject_config *c,
                                        struct json_object *pod)
 {
@@ -134,7 +149,9 @@ static struct json_object *agent_ports(const struct inject_config *c,
     for (size_t i = 0; i < c->port_count; i++) {
         const struct inject_port *p = &c->ports[i];
 
-        if (p->mode == INJECT_NAMED)
+        if (p->mode == INJECT_SERVICE)
+            add_service_entries(list, p, pod);
+        else if (p->mode == INJECT_NAMED)
             json_object_array_add(list, port_entry(p, p->name));
         else if (p->mode == INJECT_DIRECT)
             json_object_array_add(list, direct_entry(c, p, pod));

@@ -191,7 +191,7 @@ static int check_job(const struct inject_config *c,
     if (*c->replace)
         return tp_error_set(why, -ENOTSUP,
                             "containers of Jobs are not replaced");
-    if (inject_has_mode(c, INJECT_NAMED))
+    if (inject_has_mode(c, INJECT_NAMED) || inject_has_mode(c, INJECT_SERVICE))
         return tp_error_set(why, -ENOTSUP,
                             "ports of Jobs can only be redirected");
     return 0;

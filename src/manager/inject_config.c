@@ -19,6 +19,7 @@ static const char *const mode_names[] = {
     [INJECT_NAMED] = "named",
     [INJECT_REDIRECT] = "redirect",
     [INJECT_DIRECT] = "direct",
+    [INJECT_SERVICE] = "service",
 };
 
 /* ---- tp.internal/agent --------------------------------------------------- */
@@ -66,7 +67,7 @@ static int get_mode(struct json_object *obj, enum inject_mode *mode,
         }
     }
     return tp_error_set(why, -EINVAL,
-                        "\"mode\" is not named, redirect or direct");
+                        "\"mode\" is not named, redirect, direct or service");
 }
 
 static int get_protocol(struct json_object *obj, bool *udp,

@@ -40,7 +40,12 @@
 #define ANNOTATION_DEFAULT "kubectl.kubernetes.io/default-container"
 #define ANNOTATION_MIRROR  "kubernetes.io/config.mirror"
 
-enum inject_mode { INJECT_NAMED, INJECT_REDIRECT, INJECT_DIRECT };
+enum inject_mode {
+    INJECT_NAMED,
+    INJECT_REDIRECT,
+    INJECT_DIRECT,
+    INJECT_SERVICE /* by a name of tp's own, and by the app's: named, too */
+};
 
 struct inject_port {
     char container[64];

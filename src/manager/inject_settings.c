@@ -66,15 +66,29 @@ static int take_resources(struct inject_settings *s, struct json_object *obj,
     return 0;
 }
 
+static int take_selector(struct json_object *obj, const char *key,
+                         struct json_object **out, struct tp_error *err)
+{
+    struct json_object *value = json_get(obj, key);
+
+    if (!value)
+        return 0;
+    if (!json_object_is_type(value, json_type_object))
+        return tp_error_set(err, -EINVAL, "\"%s\" is no object", key);
+    *out = json_object_get(value);
+    return 0;
+}
+
 static int take_redirect(struct inject_settings *s, struct json_object *obj,
                          struct tp_error *err)
 {
     const char *text = json_get_str(obj, "redirect", "initContainer");
 
-    s->redirect = !strcmp(text, "initContainer");
+    /* service: where the cluster lets init containers in, they do it. */
+    s->redirect = !strcmp(text, "initContainer") || !strcmp(text, "service");
     if (!s->redirect && strcmp(text, "none") != 0)
-        return tp_error_set(err, -EINVAL,
-                            "\"redirect\" is not initContainer or none");
+        return tp_error_set(
+            err, -EINVAL, "\"redirect\" is not initContainer, service or none");
     return 0;
 }
 
@@ -117,6 +131,11 @@ static int take_all(struct inject_settings *s, struct json_object *obj,
     if (rc == 0)
         rc = take_resources(s, obj, err);
     if (rc == 0)
+        rc = take_selector(obj, "namespaceSelector", &s->namespace_selector,
+                           err);
+    if (rc == 0)
+        rc = take_selector(obj, "objectSelector", &s->object_selector, err);
+    if (rc == 0)
         rc = take_redirect(s, obj, err);
     if (rc == 0)
         rc = take_numbers(s, obj, err);
@@ -146,12 +165,48 @@ void inject_settings_release(struct inject_settings *s)
     json_object_put(s->pull_secrets);
     json_object_put(s->resources);
     json_object_put(s->exclude);
+    json_object_put(s->namespace_selector);
+    json_object_put(s->object_selector);
     free(s->log_level);
     free(s->ca);
     free(s->ca_file);
     free(s->own_ns);
     free(s->server_name);
     memset(s, 0, sizeof(*s));
+}
+
+static int copy_text(char **to, const char *from)
+{
+    *to = from ? strdup(from) : NULL;
+    return from && !*to ? -ENOMEM : 0;
+}
+
+static int copy_json(struct json_object **to, struct json_object *from)
+{
+    *to = NULL;
+    return from && json_object_deep_copy(from, to, NULL) < 0 ? -ENOMEM : 0;
+}
+
+int inject_settings_copy(struct inject_settings *to,
+                         const struct inject_settings *from)
+{
+    const struct inject_settings *f = from;
+    int bad = 0;
+
+    *to = *from;
+    bad |= copy_text(&to->image, f->image);
+    bad |= copy_text(&to->pull_policy, f->pull_policy);
+    bad |= copy_text(&to->log_level, f->log_level);
+    bad |= copy_text(&to->ca, f->ca);
+    bad |= copy_text(&to->ca_file, f->ca_file);
+    bad |= copy_text(&to->own_ns, f->own_ns);
+    bad |= copy_text(&to->server_name, f->server_name);
+    bad |= copy_json(&to->pull_secrets, f->pull_secrets);
+    bad |= copy_json(&to->resources, f->resources);
+    bad |= copy_json(&to->exclude, f->exclude);
+    bad |= copy_json(&to->namespace_selector, f->namespace_selector);
+    bad |= copy_json(&to->object_selector, f->object_selector);
+    return bad ? -ENOMEM : 0;
 }
 
 const char *inject_settings_missing(const struct inject_settings *s)

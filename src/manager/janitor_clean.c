@@ -70,10 +70,30 @@ static int write_config(struct cleaning *c, struct kube_client *client,
                         struct json_object **workload)
 {
     int rc =
-        config_write(client, &c->ref, config, false, workload, &c->job.err);
+        config_write(client, &c->way, &c->ref, config, workload, &c->job.err);
 
     c->acted = rc == 0;
     return rc;
+}
+
+/* The rollout was stuck (a quota, an image) and whoever wanted it has left:
+ * the template is as it was, and so the old pods stay. */
+static int give_up(struct cleaning *c, struct kube_client *client,
+                   struct json_object **workload)
+{
+    cleanup_free char *path = workload_pods_path(c->ref.ns, *workload);
+    cleanup_json struct json_object *list = NULL;
+    struct json_object *items;
+    int rc = path ? kube_get(client, path, &list, &c->job.err) : -EINVAL;
+
+    items = json_get_array(list, "items");
+    for (size_t i = 0; i < json_array_len(items); i++) {
+        struct json_object *pod = json_object_array_get_idx(items, i);
+
+        if (pod_is_ready(pod) && pod_has_agent(pod))
+            return 0; /* an idle agent, like others */
+    }
+    return rc < 0 ? rc : write_config(c, client, NULL, workload);
 }
 
 static int clean(struct cleaning *c, struct kube_client *client,
@@ -84,6 +104,8 @@ static int clean(struct cleaning *c, struct kube_client *client,
     struct rollout_plan plan;
 
     rollout_plan(&plan, workload_kind_find(c->ref.kind), *workload);
+    if (c->given_up)
+        return config ? give_up(c, client, workload) : 0;
     if (c->remove)
         return config && !plan.interrupts
                    ? write_config(c, client, NULL, workload)

@@ -4,6 +4,7 @@
 #ifndef TP_MANAGER_JANITOR_CLEAN_H
 #define TP_MANAGER_JANITOR_CLEAN_H
 
+#include "manager/config_write.h"
 #include "manager/engage_internal.h"
 
 #define NEEDS_MAX 32
@@ -11,10 +12,12 @@
 struct cleaning {
     struct engage_job job;
     struct workload_ref ref;
-    bool remove; /* the annotation as a whole; else the replacing ends */
+    bool remove;   /* the annotation as a whole; else the replacing ends */
+    bool given_up; /* the same, if no agent ever came */
     struct resolved needs[NEEDS_MAX]; /* of those that still engage it */
     size_t need_count;
     bool acted; /* something was done */
+    struct config_way way;
 };
 
 /* An engage_job's work. */

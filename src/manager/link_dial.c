@@ -26,13 +26,21 @@ struct dial {
     struct tunnel_serve_config config;
 };
 
+/* No local port is left towards that address, or no descriptor: the client's
+ * retransmit may find one. */
+static int limit_error(int error)
+{
+    return error == -EADDRNOTAVAIL || error == -EAGAIN || error == -ENFILE
+               ? -EMFILE
+               : error;
+}
+
 static void count(struct link *link, int error)
 {
     link->links->env.metrics->dials[metrics_dial_outcome(error)]++;
 }
 
-/* ---- policy -----------------------------------------------------------------
- */
+/* ---- policy ------------------------------------------------------------ */
 
 static void audit_denial(struct link *link, const struct tunnel_open *open,
                          enum policy_verdict verdict)
@@ -72,8 +80,7 @@ static int check(struct link *link, const struct tunnel_open *open)
     return 0;
 }
 
-/* ---- waiting --------------------------------------------------------------
- */
+/* ---- waiting ----------------------------------------------------------- */
 
 /* The client went away before it was its turn. */
 static void dial_closed_cb(void *arg, int status)
@@ -115,12 +122,11 @@ static const struct tunnel_stream_ops dial_ops = {
     .closed_cb = dial_closed_cb,
 };
 
-/* ---- the turn -------------------------------------------------------------
- */
+/* ---- the turn ---------------------------------------------------------- */
 
 static void dialled_cb(void *arg, int status)
 {
-    count(arg, status);
+    count(arg, limit_error(status));
 }
 
 static void start_cb(struct dial_job *job)

@@ -39,6 +39,9 @@ libtp_manager_a_SOURCES = \
 	src/manager/inject_probes.c \
 	src/manager/inject_settings.c \
 	src/manager/inject_wish.c \
+	src/manager/json_patch.c src/manager/json_patch.h \
+	src/manager/template_inject.c src/manager/template_inject.h \
+	src/manager/webhook_probe.c src/manager/webhook_probe.h \
 	src/manager/link.c \
 	src/manager/link_dial.c \
 	src/manager/link_incoming.c \
@@ -83,8 +86,8 @@ check_webhook_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_webhook_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_inject_SOURCES = tests/unit/check_inject.c \
 	tests/unit/check_inject_refused.c \
-	tests/unit/inject_world.c tests/unit/inject_world.h \
-	tests/unit/json_patch.c tests/unit/json_patch.h
+	tests/unit/check_inject_template.c \
+	tests/unit/inject_world.c tests/unit/inject_world.h
 check_inject_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_inject_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_manager_link

@@ -16,6 +16,7 @@
 #include "manager/manager.h"
 #include "manager/options.h"
 #include "manager/selfcheck.h"
+#include "manager/service_switch_run.h"
 #include "manager/uninstall.h"
 
 static void signal_cb(uv_signal_t *handle, int signum)
@@ -101,6 +102,19 @@ static int remove_agents(char **args)
     return EXIT_SUCCESS;
 }
 
+/* Before helm removes tp. Within helm's time-out for hooks. */
+static int restore_services(const char *ns)
+{
+    struct tp_error err = {0};
+
+    if (switch_farewell(ns, 45, &err) < 0) {
+        log_error("%s", err.text);
+        return EXIT_FAILURE;
+    }
+    printf("no Service leads to agents any more\n");
+    return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     struct tp_error err = {0};
@@ -112,6 +126,8 @@ int main(int argc, char **argv)
         return check_api();
     if (argc == 5 && !strcmp(argv[1], "remove-agents"))
         return remove_agents(argv + 2);
+    if (argc == 3 && !strcmp(argv[1], "restore-services"))
+        return restore_services(argv[2]);
     if (options_parse(&options, argc, argv, &err) < 0) {
         log_error("%s", err.text);
         status = 2;

@@ -131,6 +131,8 @@ static int create_engagements(struct manager *m, struct tp_error *err)
         .parts = &m->parts,
         .ns = m->options->ns,
         .idle_seconds = &m->inject.idle_seconds,
+        .switch_services = m->options->switch_services,
+        .inject = &m->inject,
     };
 
     m->parts.engagements = engagements_create(&env, err);

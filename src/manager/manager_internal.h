@@ -59,7 +59,7 @@ struct manager {
     uv_timer_t refresh_timer;
     uv_timer_t namespace_timer; /* farewell.c */
     uv_timer_t drain_timer;
-    bool refreshing, asking_namespace, farewell_said;
+    bool refreshing, asking_namespace, farewell_said, services_left;
     bool draining, agents_drained, stopped;
     uint64_t drain_started;
 };

@@ -86,6 +86,8 @@ static const struct option_row rows[] = {
      "links of one user; 0: no limit"},
     {"drain-timeout", KIND_COUNT, AT(drain), "60", "SECONDS",
      "that running connections have after SIGTERM"},
+    {"switch-services", KIND_FLAG, AT(switch_services), NULL, NULL,
+     "lead Services to agents where pods may not redirect"},
     {"log-level", KIND_LEVEL, AT(log_level), "info", "LEVEL",
      "error, warn, info or debug"},
     {"help", KIND_FLAG, AT(show_help), NULL, NULL, "print this"},

@@ -33,6 +33,7 @@ struct options {
     uint64_t link_rate; /* bytes a second, each way; 0: no limit */
     unsigned link_max;  /* of one user; 0: no limit */
     unsigned drain;     /* seconds that connections have after SIGTERM */
+    bool switch_services;
     enum log_level log_level;
     bool show_help, show_version;
 };

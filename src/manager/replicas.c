@@ -203,8 +203,8 @@ struct replicas *replicas_create(const struct replicas_env *env,
              "/apis/discovery.k8s.io/v1/namespaces/%.63s/endpointslices"
              "?labelSelector=kubernetes.io%%2Fservice-name%%3D%.63s",
              env->options->ns, env->options->service);
-    r->watch = watch_create(env->loop, env->endpoint, path, watch_event_cb, r,
-                            err);
+    r->watch =
+        watch_create(env->loop, env->endpoint, path, watch_event_cb, r, err);
     if (r->watch)
         return r;
     free(r);

@@ -1,8 +1,8 @@
 /*
  * replicas.h - where the managers are
  *
- * Agents connect to every replica, and no user may reach one, so both must learn
- * of a new replica at once: the Service's endpoint slices are watched. An
+ * Agents connect to every replica, and no user may reach one, so both must
+ * learn of a new replica at once: the Service's endpoint slices are watched. An
  * endpoint is there from when its pod has an address, long before it is ready.
  */
 #ifndef TP_MANAGER_REPLICAS_H

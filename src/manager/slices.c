@@ -17,8 +17,7 @@ static void keep(struct json_object **map, struct json_object *slice)
 static void forget(struct json_object *map, struct json_object *slice)
 {
     if (map)
-        json_object_object_del(map,
-                               json_get_str(slice, "metadata.name", ""));
+        json_object_object_del(map, json_get_str(slice, "metadata.name", ""));
 }
 
 static void start_list(struct slices *s)

@@ -1,5 +1,6 @@
 /*
- * slices.h - the endpoint slices of the manager's Service, as a watch tells them
+ * slices.h - the endpoint slices of the manager's Service, as a watch tells
+ * them
  */
 #ifndef TP_MANAGER_SLICES_H
 #define TP_MANAGER_SLICES_H

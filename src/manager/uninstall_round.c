@@ -17,6 +17,9 @@
 #define KEY_MAX   400
 #define TOKEN_MAX 4096
 
+/* Out of a template, no settings are needed. */
+static const struct config_way plain, restart = {.restart = true};
+
 /* ---- lists, page by page --------------------------------------------------
  */
 
@@ -122,13 +125,15 @@ static void act(struct uninstall *u, const struct workload_ref *ref,
         break;
     case UNINSTALL_TEMPLATE:
         report(ref, "its agents are removed",
-               config_write(u->client, ref, NULL, false, workload, &err), &err);
+               config_write(u->client, &plain, ref, NULL, workload, &err),
+               &err);
         break;
     case UNINSTALL_RESTART:
         json_object_object_add(u->restarted, key,
                                json_object_new_boolean(true));
         report(ref, "its pods are restarted without agents",
-               config_write(u->client, ref, NULL, true, workload, &err), &err);
+               config_write(u->client, &restart, ref, NULL, workload, &err),
+               &err);
         break;
     case UNINSTALL_EVICT:
         report(ref, "a pod with an agent is evicted",
@@ -286,7 +291,7 @@ static int template_cb(struct uninstall *u, const struct workload_kind *kind,
              json_get_str(item, "metadata.name", ""));
     workload = json_object_get(item);
     report(&ref, "its agents are removed",
-           config_write(u->client, &ref, NULL, false, &workload, &err), &err);
+           config_write(u->client, &plain, &ref, NULL, &workload, &err), &err);
     json_object_put(workload);
     return 0;
 }

@@ -8,6 +8,8 @@
 #include "base/cleanup.h"
 #include "base/encoding.h"
 #include "base/json.h"
+#include "manager/inject_internal.h"
+#include "manager/webhook_probe.h"
 
 #define API_VERSION "admission.k8s.io/v1"
 #define KIND        "AdmissionReview"
@@ -98,6 +100,24 @@ static void describe(struct tp_error *note, enum webhook_result result,
                  result == WEBHOOK_PATCHED ? "" : why);
 }
 
+/* A dry run in the managers' own namespace asks whether the API server comes
+ * here at all, see webhook_probe.h. */
+static struct json_object *answer_probe(const struct inject_settings *s,
+                                        struct json_object *request,
+                                        struct json_object *pod)
+{
+    struct json_object *labels = json_get(pod, "metadata.labels"), *patch;
+
+    if (!s->own_ns || !json_get_bool(request, "dryRun", false) ||
+        strcmp(json_get_str(request, "namespace", ""), s->own_ns) != 0 ||
+        !json_member(labels, PROBE_LABEL))
+        return NULL;
+    patch = json_object_new_array();
+    inject_patch_add(patch, "/metadata/labels/" PROBE_REACHED,
+                     json_object_new_string("true"));
+    return patch;
+}
+
 static enum webhook_result decide(const struct inject_settings *s,
                                   struct json_object *request,
                                   struct json_object *response,
@@ -107,9 +127,17 @@ static enum webhook_result decide(const struct inject_settings *s,
     struct json_object *pod = created_pod(request);
     enum webhook_result result = WEBHOOK_NOTHING;
     struct tp_error why = {.text = "not a pod that is created"};
-    int rc = pod ? inject_pod(s, json_get_str(request, "namespace", ""), pod,
-                              &patch, &why)
-                 : 0;
+    int rc;
+
+    patch = pod ? answer_probe(s, request, pod) : NULL;
+    if (patch) {
+        put_patch(response, patch);
+        tp_error_set(note, 0, "the API server reaches the webhook");
+        return WEBHOOK_NOTHING;
+    }
+    rc = pod ? inject_pod(s, json_get_str(request, "namespace", ""), pod,
+                          &patch, &why)
+             : 0;
 
     if (rc > 0) {
         put_patch(response, patch);

@@ -113,6 +113,7 @@ static int fill_in(struct inject_settings *s, const struct manager *m,
         s->server_name = NULL;
         return tp_error_errno(err, -ENOMEM, "agents");
     }
+    s->webhook = o->webhook && *o->webhook;
     s->own_ns = strdup(o->ns);
     if (!s->own_ns)
         return tp_error_errno(err, -ENOMEM, "agents");

@@ -97,12 +97,13 @@ static bool is_replaced(struct json_object *config, const char *container)
     return !strcmp(json_get_str(config, "replace", ""), container);
 }
 
-/* Redirection catches what comes by name too; an agent that stands in for the
- * container catches all. */
+/* Redirection catches what comes by name too, and what comes by a Service's
+ * number; an agent that stands in for the container catches all. */
 static bool mode_covers(enum port_mode have, enum port_mode need)
 {
     return have == need || have == PORT_DIRECT ||
-           (have == PORT_REDIRECT && need == PORT_NAMED);
+           (have == PORT_REDIRECT && need != PORT_DIRECT) ||
+           (have == PORT_SERVICE && need == PORT_NAMED);
 }
 
 static bool port_is_covered(struct json_object *config,
@@ -114,7 +115,8 @@ static bool port_is_covered(struct json_object *config,
     return item &&
            port_mode_parse(json_get_str(item, "mode", ""), &mode) == 0 &&
            mode_covers(mode, port->mode) &&
-           (mode != PORT_NAMED ||
+           (port->mode != PORT_NAMED || mode == PORT_REDIRECT ||
+            mode == PORT_DIRECT ||
             !strcmp(json_get_str(item, "name", ""), port->name));
 }
 
@@ -240,7 +242,7 @@ static int merge_port(struct json_object *config, const char *container,
     if (!item)
         item = new_port(config, container, port);
     else if (port_mode_parse(json_get_str(item, "mode", ""), &had) == 0 &&
-             had == PORT_NAMED && mode == PORT_NAMED)
+             (had == PORT_NAMED || had == PORT_SERVICE) && mode == PORT_NAMED)
         mode = PORT_REDIRECT; /* two names for one port */
     if (mode == PORT_NAMED && name_is_taken(config, item, port->name))
         mode = PORT_REDIRECT; /* two ports of one name */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "manager/network_policy.h"
 #include "manager/workload.h"
 #include "manager/workload_routes.h"
 
@@ -13,9 +14,10 @@ static const char *const mode_names[] = {
     [PORT_NAMED] = "named",
     [PORT_REDIRECT] = "redirect",
     [PORT_DIRECT] = "direct",
+    [PORT_SERVICE] = "service",
 };
 #define MODES (sizeof(mode_names) / sizeof(*mode_names))
-static_assert(MODES == PORT_DIRECT + 1, "");
+static_assert(MODES == PORT_SERVICE + 1, "");
 
 const char *port_mode_name(enum port_mode mode)
 {
@@ -101,6 +103,21 @@ static void choose_all(const struct work *w, bool services,
     }
 }
 
+/* Services' ports of a protocol, or declared ones if no Service leads here. */
+static void choose_of(const struct work *w, bool udp, struct choice *c)
+{
+    struct choice all = {0};
+
+    for (int services = 1; services >= 0 && c->count == 0; services--) {
+        all.count = 0;
+        choose_all(w, services, NULL, &all);
+        for (size_t i = 0; i < all.count; i++) {
+            if (all.items[i]->udp == udp)
+                choose(c, all.items[i]);
+        }
+    }
+}
+
 /* ---- what is said when it is not clear ------------------------------------
  */
 
@@ -167,6 +184,9 @@ static int say_container(const struct work *w, struct tp_error *err)
 /* ---- how it is taken over -------------------------------------------------
  */
 
+#define LISTEN_FIRST 9900 /* where agents listen, see workload_config.c */
+#define LISTEN_LAST  9999
+
 /* The one name by which all routes go, or NULL. */
 static const char *common_name(const struct work *w, const struct route *to)
 {
@@ -184,16 +204,26 @@ static const char *common_name(const struct work *w, const struct route *to)
     return name;
 }
 
+/* A NetworkPolicy that would drop what comes to the agent's port instead of the
+ * app's; NULL: none. */
+static const char *policy_of_port(const struct work *w, const struct route *to,
+                                  const char *name)
+{
+    return policy_drops_agent(
+        w->q->policies, json_get(w->q->pod_template, "metadata.labels"),
+        &(struct policy_port){to->port, to->port, name, to->udp},
+        &(struct policy_port){LISTEN_FIRST, LISTEN_LAST, name, to->udp});
+}
+
 static enum port_mode mode_of(const struct work *w, const struct route *to)
 {
-    struct json_object *labels =
-        json_get(w->q->pod_template, "metadata.labels");
+    const char *name = common_name(w, to);
 
     if (w->q->spec->type == ENGAGEMENT_REPLACE)
         return PORT_DIRECT;
-    if (!common_name(w, to) || policy_by_port(w->q->policies, labels))
-        return PORT_REDIRECT;
-    return PORT_NAMED;
+    if (name && !policy_of_port(w, to, name))
+        return PORT_NAMED;
+    return w->q->switch_services ? PORT_SERVICE : PORT_REDIRECT;
 }
 
 static const char *declared_name(const struct work *w, const struct route *to)
@@ -205,6 +235,45 @@ static const char *declared_name(const struct work *w, const struct route *to)
             return r->name;
     }
     return to->name;
+}
+
+/* Can all that leads to it be switched? What comes straight to the pods cannot.
+ */
+static int check_switch(const struct work *w, const struct route *to,
+                        struct tp_error *err)
+{
+    const char *name = declared_name(w, to);
+    const char *policy = policy_of_port(w, to, name);
+    bool any = false;
+
+    if (policy)
+        return tp_error_set(err, -EINVAL,
+                            "NetworkPolicy %s lets port %u in by its number, "
+                            "so what comes to the agent's port would be "
+                            "dropped; let ports %d-%d in, too",
+                            policy, (unsigned)to->port, LISTEN_FIRST,
+                            LISTEN_LAST);
+    for (size_t i = 0; i < w->routes.count; i++) {
+        const struct route *r = &w->routes.items[i];
+
+        if (!r->service || !same_port(r, to))
+            continue;
+        if (r->headless)
+            return tp_error_set(err, -EINVAL,
+                                "Service %s is headless: its clients go "
+                                "straight to port %u of the pods",
+                                r->service, (unsigned)to->port);
+        if (r->target && strcmp(r->target, name) != 0)
+            return tp_error_set(err, -EINVAL,
+                                "Service %s goes to port %u by another name",
+                                r->service, (unsigned)to->port);
+        any = true;
+    }
+    return any ? 0
+               : tp_error_set(err, -EINVAL,
+                              "no Service leads to port %u, so there is none "
+                              "to switch",
+                              (unsigned)to->port);
 }
 
 static uint16_t service_port(const struct work *w, const struct route *to)
@@ -239,6 +308,8 @@ static int take(const struct work *w, const struct route *r,
 
     if (!container)
         return say_container(w, err);
+    if (mode == PORT_SERVICE && check_switch(w, r, err) < 0)
+        return -EINVAL;
     if (*out->container && strcmp(out->container, container) != 0)
         return tp_error_set(err, -EINVAL,
                             "ports of two containers (%s and %s): make two "
@@ -263,6 +334,37 @@ static int take(const struct work *w, const struct route *r,
 /* ---- the question ---------------------------------------------------------
  */
 
+/* No port that it can be, or several. */
+static int say_which(const struct choice *c, struct tp_error *err)
+{
+    char ports[400];
+
+    if (c->count == 0)
+        return tp_error_set(err, -EINVAL,
+                            "no Service leads there and no port is declared: "
+                            "say which with --port LOCAL:REMOTE");
+    list_ports(c, ports, sizeof(ports));
+    return tp_error_set(err, -EINVAL,
+                        "say which port with --port LOCAL:REMOTE: %s", ports);
+}
+
+static int resolve_guess(const struct work *w, const struct engage_port *wanted,
+                         struct resolved *out, struct tp_error *err)
+{
+    struct choice only = {0}, same = {0};
+
+    choose_of(w, wanted->udp, &only);
+    if (only.count == 1)
+        return take(w, only.items[0], wanted->remote, out, err);
+    choose_all(w, true, wanted, &same);
+    if (same.count == 0)
+        choose_all(w, false, wanted, &same);
+    if (same.count == 1)
+        return take(w, same.items[0], wanted->remote, out, err);
+    return same.count ? say_ambiguous(wanted->remote, &same, err)
+                      : say_which(&only, err);
+}
+
 static int resolve_one(const struct work *w, const struct engage_port *wanted,
                        struct resolved *out, struct tp_error *err)
 {
@@ -271,6 +373,8 @@ static int resolve_one(const struct work *w, const struct engage_port *wanted,
         .name = "", .number = number, .udp = wanted->udp, .port = number};
     struct choice c = {0};
 
+    if (wanted->guess)
+        return resolve_guess(w, wanted, out, err);
     choose_all(w, true, wanted, &c);
     if (c.count == 0)
         choose_all(w, false, wanted, &c);
@@ -286,20 +390,12 @@ static int resolve_only(const struct work *w, struct resolved *out,
                         struct tp_error *err)
 {
     struct choice c = {0};
-    char ports[400];
 
     choose_all(w, true, NULL, &c);
     if (c.count == 0)
         choose_all(w, false, NULL, &c);
-    if (c.count == 1)
-        return take(w, c.items[0], "", out, err);
-    if (c.count == 0)
-        return tp_error_set(err, -EINVAL,
-                            "no Service leads there and no port is declared: "
-                            "say which with --port LOCAL:REMOTE");
-    list_ports(&c, ports, sizeof(ports));
-    return tp_error_set(err, -EINVAL,
-                        "say which port with --port LOCAL:REMOTE: %s", ports);
+    return c.count == 1 ? take(w, c.items[0], "", out, err)
+                        : say_which(&c, err);
 }
 
 /* The only container that Services lead to; NULL for none or several. */
@@ -399,62 +495,4 @@ int ports_resolve(const struct ports_question *q, struct resolved *out,
     if (rc == 0 && q->spec->type == ENGAGEMENT_REPLACE)
         rc = add_declared(&w, out, err);
     return rc;
-}
-
-/* ---- NetworkPolicies ------------------------------------------------------
- */
-
-static bool has_type(struct json_object *policy, const char *type)
-{
-    struct json_object *list = json_get_array(policy, "spec.policyTypes");
-
-    for (size_t i = 0; i < json_array_len(list); i++) {
-        const char *text =
-            json_object_get_string(json_object_array_get_idx(list, i));
-
-        if (text && !strcmp(text, type))
-            return true;
-    }
-    return false;
-}
-
-static bool lets_in_by_port(struct json_object *policy)
-{
-    struct json_object *rules = json_get_array(policy, "spec.ingress");
-
-    for (size_t i = 0; i < json_array_len(rules); i++) {
-        if (json_array_len(json_get_array(json_object_array_get_idx(rules, i),
-                                          "ports")) > 0)
-            return true;
-    }
-    return false;
-}
-
-static const char *find_policy(struct json_object *policies,
-                               struct json_object *labels, const char *type,
-                               bool (*also)(struct json_object *))
-{
-    struct json_object *items = json_get_array(policies, "items");
-
-    for (size_t i = 0; i < json_array_len(items); i++) {
-        struct json_object *policy = json_object_array_get_idx(items, i);
-
-        if (has_type(policy, type) && (!also || also(policy)) &&
-            label_selector_matches(json_get(policy, "spec.podSelector"),
-                                   labels))
-            return json_get_str(policy, "metadata.name", "");
-    }
-    return NULL;
-}
-
-const char *policy_by_port(struct json_object *policies,
-                           struct json_object *labels)
-{
-    return find_policy(policies, labels, "Ingress", lets_in_by_port);
-}
-
-const char *policy_of_egress(struct json_object *policies,
-                             struct json_object *labels)
-{
-    return find_policy(policies, labels, "Egress", NULL);
 }

@@ -6,19 +6,23 @@
  * pod template's labels, followed to the container's port. What a user names is
  * looked for among the routes (the Service port's name or number), then among
  * the declared ports of the containers; a number that nobody declares is a port
- * of its own.
+ * of its own. Who names a local port only (`guess`) means the only port there
+ * is, else the port of the same number.
  *
  * named     every route to that port goes by its name: the agent, as the first
  *           container with a port of that name, is taken instead (KUBERNETES 4)
  * redirect  somebody comes by number, or straight to the pod: netfilter
  * direct    the container is replaced, the agent listens in its place
+ * service   nothing in the pod may redirect: the Services that go by number are
+ *           led to a port of the agent (service_switch.h), those that go by
+ * name as with `named`
  */
 #ifndef TP_MANAGER_WORKLOAD_PORTS_H
 #define TP_MANAGER_WORKLOAD_PORTS_H
 
 #include "manager/engage_spec.h"
 
-enum port_mode { PORT_NAMED, PORT_REDIRECT, PORT_DIRECT };
+enum port_mode { PORT_NAMED, PORT_REDIRECT, PORT_DIRECT, PORT_SERVICE };
 
 const char *port_mode_name(enum port_mode mode);
 /* 0 or -EINVAL. */
@@ -44,20 +48,11 @@ struct ports_question {
     struct json_object *pod_template;
     struct json_object *services; /* a ServiceList */
     struct json_object *policies; /* a NetworkPolicyList, or NULL */
+    bool switch_services;         /* redirection is not allowed: service */
 };
 
 /* 0, or -EINVAL with err saying what to add. */
 int ports_resolve(const struct ports_question *q, struct resolved *out,
                   struct tp_error *err);
-
-/* A NetworkPolicy that selects these labels and lets traffic in by port: it
- * would drop what comes to the agent's port instead (KUBERNETES 22). Its name,
- * or NULL. Borrowed. */
-const char *policy_by_port(struct json_object *policies,
-                           struct json_object *labels);
-/* One that limits where the pods may connect to, so perhaps not to the manager.
- */
-const char *policy_of_egress(struct json_object *policies,
-                             struct json_object *labels);
 
 #endif

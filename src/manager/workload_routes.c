@@ -1,9 +1,11 @@
 #include "manager/workload_routes.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/json.h"
+#include "manager/service_switch.h"
 #include "manager/workload.h"
 
 /* ---- declared ports -------------------------------------------------------
@@ -69,6 +71,22 @@ static const struct route *find_declared(const struct routes *declared,
     return NULL;
 }
 
+/* A Service that is led to agents leads to the port that it had before. */
+static void unswitch(struct route *route)
+{
+    char name[SWITCH_NAME_MAX];
+    uint16_t port;
+
+    if (!route->target || strncmp(route->target, "tp-", 3) != 0)
+        return;
+    port = to_port(strtol(route->target + 3, NULL, 10));
+    switch_port_name(port, route->udp, name);
+    if (!port || strcmp(name, route->target) != 0)
+        return;
+    route->target = NULL;
+    route->port = port;
+}
+
 static void follow(const struct routes *declared, struct json_object *port,
                    struct route *route)
 {
@@ -83,6 +101,7 @@ static void follow(const struct routes *declared, struct json_object *port,
     /* 0 is "not set". */
     if (!route->target && route->port == 0)
         route->port = route->number;
+    unswitch(route);
     d = find_declared(declared, route->target, route->port, route->udp);
     if (d) {
         route->container = d->container;

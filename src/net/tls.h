@@ -31,6 +31,7 @@ struct tls_client_config {
     const char *cert_pem; /* client certificate chain */
     const char *key_pem;  /* its key */
     bool insecure;        /* do not verify the server */
+    bool newest_only;     /* TLS 1.3 */
 };
 
 struct tls_server_config {

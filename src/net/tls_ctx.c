@@ -214,11 +214,20 @@ static int use_cas(SSL_CTX *c, const char *pem, cert_fn *fn,
     return rc < 0 ? rc : 0;
 }
 
+static int set_newest_only(SSL_CTX *c, struct tp_error *err)
+{
+    return SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION) == 1
+               ? 0
+               : tp_error_set(err, -ENOTSUP, "TLS library: no TLS 1.3");
+}
+
 static int setup_client(SSL_CTX *c, const struct tls_client_config *config,
                         struct tp_error *err)
 {
-    int rc;
+    int rc = config->newest_only ? set_newest_only(c, err) : 0;
 
+    if (rc < 0)
+        return rc;
     SSL_CTX_set_verify(c, config->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
                        config->insecure ? NULL : tls_text_verify_cb);
     if (SSL_CTX_set_alpn_protos(c, alpn, ALPN_LEN) != 0)
@@ -258,11 +267,10 @@ static int setup_server(SSL_CTX *c, const struct tls_server_config *config,
     if (!config->cert_pem || !config->key_pem)
         return tp_error_set(err, -EINVAL, "a server needs a certificate");
     rc = use_identity(c, config->cert_pem, config->key_pem, err);
+    if (rc == 0 && config->newest_only)
+        rc = set_newest_only(c, err);
     if (rc < 0)
         return rc;
-    if (config->newest_only &&
-        SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION) != 1)
-        return tp_error_set(err, -ENOTSUP, "TLS library: no TLS 1.3");
     if (!config->client_ca_pem) {
         if (config->client_required)
             return tp_error_set(err, -EINVAL,

@@ -102,6 +102,8 @@ static int send_ping(struct tunnel *t)
     uint8_t opaque[8];
 
     memcpy(opaque, &now, sizeof(opaque));
+    if (!t->asked)
+        t->asked = now;
     return nghttp2_submit_ping(t->h2, NGHTTP2_FLAG_NONE, opaque);
 }
 
@@ -111,9 +113,10 @@ void tunnel_got_pong(struct tunnel *t, const uint8_t opaque[8])
     int64_t us;
 
     memcpy(&sent, opaque, sizeof(sent));
-    if (sent > now || t->pings == 0)
+    if (sent > now || t->asked == 0)
         return; /* not one of ours */
     t->pings = 0;
+    t->asked = 0;
     us = (int64_t)((now - sent) / 1000);
     t->stats.rtt_us = us;
     /* Follows a path that became longer only slowly: under load a ping also
@@ -133,6 +136,16 @@ static void ping_cb(uv_timer_t *timer)
         return;
     }
     t->pings++;
+    if (send_ping(t) != 0)
+        tunnel_end(t, -ENOMEM, "out of memory");
+    else
+        tunnel_kick(t);
+}
+
+void tunnel_probe(struct tunnel *t)
+{
+    if (t->ended || t->asked)
+        return;
     if (send_ping(t) != 0)
         tunnel_end(t, -ENOMEM, "out of memory");
     else
@@ -224,4 +237,6 @@ void tunnel_drain(struct tunnel *t)
 void tunnel_get_stats(const struct tunnel *t, struct tunnel_stats *stats)
 {
     *stats = t->stats;
+    if (t->asked && !t->ended)
+        stats->silent_ms = (int64_t)((uv_hrtime() - t->asked) / 1000000);
 }

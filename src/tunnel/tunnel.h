@@ -114,10 +114,14 @@ void tunnel_drain(struct tunnel *t);
 struct tunnel_stats {
     uint64_t bytes_in, bytes_out; /* payload of TCP and UDP streams */
     uint64_t opened, refused, reset;
-    unsigned streams; /* open now */
-    int64_t rtt_us;   /* of the last ping; -1: none yet */
+    unsigned streams;  /* open now */
+    int64_t rtt_us;    /* of the last ping; -1: none yet */
+    int64_t silent_ms; /* a ping waits that long for its answer; 0: none does */
 };
 void tunnel_get_stats(const struct tunnel *t, struct tunnel_stats *stats);
+/* Pings the peer now, unless a ping is waiting already; silent_ms and rtt_us
+ * then tell. */
+void tunnel_probe(struct tunnel *t);
 
 /* Opens a TCP conversation with, or a UDP flow to, addr at the far end. NULL
  * with errno when the link takes no more streams: EMFILE, ESHUTDOWN (draining),

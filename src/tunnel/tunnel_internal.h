@@ -141,6 +141,7 @@ struct tunnel {
     /* tunnel.c */
     uv_timer_t timer;
     unsigned pings; /* unanswered */
+    uint64_t asked; /* uv_hrtime() of the oldest unanswered one; 0: none */
     int64_t rtt_min_us;
     struct bucket resets;
     int depth;

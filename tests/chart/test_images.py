@@ -150,7 +150,8 @@ def test_the_daemons_image_is_small(docker):
 
 
 @pytest.mark.parametrize(
-    "image, program", [("tp-daemon", "tp-daemon"), ("tp-manager", "tp-manager")]
+    "image, program",
+    [("tp-daemon", "tp-daemon"), ("tp-manager", "tp-manager"), ("tp-agent", "tp-agent")],
 )
 def test_shipped_programs_start_confined(docker, image, program):
     name = load(shipped(image))
@@ -161,6 +162,7 @@ def test_shipped_programs_start_confined(docker, image, program):
     )  # fmt: skip
 
 
-def test_the_manager_is_not_root():
-    config = json.loads(parts(shipped("tp-manager"))[1])
+@pytest.mark.parametrize("image", ["tp-manager", "tp-agent"])
+def test_images_for_pods_are_not_root(image):
+    config = json.loads(parts(shipped(image))[1])
     assert config["config"]["User"] == "65532:65532"

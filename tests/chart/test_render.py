@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import CHART, TOP, helm, render
+from conftest import CHART, NAMESPACE, TOP, helm, render
 
 PEM = "-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n"
 EXISTING = {"ca": {"existingSecret": "mine", "bundle": PEM}}
@@ -143,12 +143,22 @@ def variant(request):
 
 def webhook(chart):
     hooks = chart.one("MutatingWebhookConfiguration")["webhooks"]
-    assert len(hooks) == 1
+    assert [h["name"] for h in hooks] == ["inject.tp.internal", "probe.tp.internal"]
     return hooks[0]
 
 
 def agent_config(chart):
     return json.loads(chart.one("ConfigMap", "tp-agent")["data"]["agent.json"])
+
+
+def test_the_probe_is_asked_about_nobody_else(variant):
+    hooks = variant.all("MutatingWebhookConfiguration")
+    for probe in (h for c in hooks for h in c["webhooks"] if h["name"] == "probe.tp.internal"):
+        assert probe["namespaceSelector"]["matchLabels"] == {
+            "kubernetes.io/metadata.name": "tp-system"
+        }
+        assert probe["objectSelector"]["matchLabels"] == {"tp.internal/probe": "webhook"}
+        assert (probe["failurePolicy"], probe["sideEffects"]) == ("Ignore", "None")
 
 
 def test_lint_is_clean():
@@ -228,6 +238,7 @@ WRITTEN = {
         "subjectaccessreviews": {"create"},
         "tokenreviews": {"create"},
         "pods/eviction": {"create"},
+        "pods": {"create"},  # dry runs: test_pods_are_created_in_dry_runs_only
         "events": {"create"},
         "deployments": {"patch"},
         "statefulsets": {"patch"},
@@ -269,6 +280,45 @@ def test_the_manager_has_no_more_rights_than_it_says(variant):
                     ["tp-manager"],
                 )
                 assert rule["verbs"] == ["delete"]
+
+
+def may(chart, verb, what):
+    rules = chart.one("ClusterRole", "tp-manager")["rules"]
+    return any(what in r["resources"] and verb in r["verbs"] for r in rules)
+
+
+def test_pods_are_created_in_dry_runs_only(variant):
+    """RBAC has no right to dry runs alone: the policy takes the rest away, and
+    without policies there is no right."""
+    policies = [
+        p for p in variant.all("ValidatingAdmissionPolicy")
+        if p["metadata"]["name"] == "tp-manager-pods"
+    ]
+    assert may(variant, "create", "pods") == bool(policies)
+    for policy in policies:
+        spec = policy["spec"]
+        (rule,) = spec["matchConstraints"]["resourceRules"]
+        assert (rule["resources"], rule["operations"]) == (["pods"], ["CREATE"])
+        assert spec["failurePolicy"] == "Fail"
+        account = f"system:serviceaccount:{NAMESPACE}:tp-manager"
+        assert f"== '{account}'" in spec["matchConditions"][0]["expression"]
+        bindings = variant.all("ValidatingAdmissionPolicyBinding")
+        assert [
+            b["spec"]["validationActions"] for b in bindings
+            if b["spec"]["policyName"] == "tp-manager-pods"
+        ] == [["Deny"]]
+    assert not may(render(kube="1.29.1"), "create", "pods")
+
+
+def test_services_are_changed_only_where_they_are_to_be_switched():
+    for redirect in ("initContainer", "none", "service"):
+        chart = render(f"agent.redirect={redirect}")
+        switches = redirect == "service"
+        assert may(chart, "patch", "services") == switches
+        jobs = [j["metadata"]["name"] for j in chart.all("Job")]
+        assert jobs == (["tp-restore-services"] if switches else [])
+        args = chart.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+        assert ("--switch-services" in args) == switches
 
 
 def test_the_authority_is_one_in_all_objects():
@@ -415,7 +465,15 @@ def test_settings_of_agents():
         "logLevel": "debug",
         "nativeSidecars": True,
         "caFile": "/etc/tp/tls/tls.crt",
+        "namespaceSelector": {},
+        "objectSelector": {},
     }
+    hook = VARIANTS["webhook"]["webhook"]
+    config = agent_config(render(values=VARIANTS["webhook"]))
+    assert config["namespaceSelector"] == hook["namespaceSelector"]
+    assert config["objectSelector"] == hook["objectSelector"]
+    container = render("agent.idleSeconds=7").container()
+    assert "--agent-idle=7" in container["args"]
     assert agent_config(render())["image"] == "tp-agent:" + version()
     assert agent_config(render(kube="1.28.1"))["nativeSidecars"] is False
     chart = render("certManager.enabled=true")
@@ -455,7 +513,7 @@ def test_custom_resources():
 
 def test_only_the_manager_writes_custom_resources():
     chart = render()
-    spec = chart.one("ValidatingAdmissionPolicy")["spec"]
+    spec = chart.one("ValidatingAdmissionPolicy", "tp-manager")["spec"]
     assert spec["failurePolicy"] == "Fail"
     rule = spec["matchConstraints"]["resourceRules"][0]
     assert rule["operations"] == ["CREATE", "UPDATE"]
@@ -467,7 +525,7 @@ def test_only_the_manager_writes_custom_resources():
     }
     manager = "system:serviceaccount:tp-system:tp-manager"
     assert manager in spec["validations"][0]["expression"]
-    binding = chart.one("ValidatingAdmissionPolicyBinding")["spec"]
+    binding = chart.one("ValidatingAdmissionPolicyBinding", "tp-manager")["spec"]
     assert binding == {
         "policyName": "tp-manager",
         "validationActions": ["Deny"],
@@ -503,6 +561,12 @@ def test_rights_of_users_and_admins():
             "verbs": ["get", "list", "watch", "delete"],
         },
     ]
+
+
+def test_the_kubelet_waits_for_the_drain():
+    assert render().pod_spec()["terminationGracePeriodSeconds"] == 75
+    pod = render("drainTimeout=300").pod_spec()
+    assert pod["terminationGracePeriodSeconds"] > 300
 
 
 def test_a_lost_node_is_left_after_20_seconds():

@@ -6,8 +6,9 @@ who answered; the program of the workstation answers with "local".
 
 import contextlib
 import json
+import pathlib
 
-from conftest import DAEMON, E2E, run, wait_until
+from conftest import DAEMON, E2E, TOOLS, run, wait_until
 
 NAMESPACE = "tp-engage"
 LOCAL_PORT = 18080
@@ -119,6 +120,13 @@ def local_program(name="local", port=LOCAL_PORT, *services):
         yield container_name
     finally:
         run(["docker", "rm", "-f", container_name], check=False)
+
+
+def local_program_args(name, ports):
+    """docker run of local_program.py, listening on ports."""
+    program = pathlib.Path(__file__).with_name("local_program.py").read_text()
+    return ["docker", "run", "-d", "--name", name, "--network", f"container:{DAEMON}",
+            TOOLS, "python3", "-u", "-c", program, *map(str, ports)]  # fmt: skip
 
 
 def who(box, url, seconds=5):

@@ -16,6 +16,8 @@
  *   request METHOD PATH    status and body
  *   header NAME VALUE      goes with the next request or dial; "ok"
  *   reset N HOST:PORT      opens and resets N streams; "ok N" or "ended WHY"
+ *   hold N HOST:PORT       opens N streams at once; "ok N": so many were
+ *                          answered within 15 s; then resets them
  *   flood N SIZE           a header block of N CONTINUATION frames without end;
  *                          "alive" or "ended WHY"
  *   idle SECONDS           "alive", or "ended WHY" as soon as it has
@@ -316,6 +318,40 @@ static void do_reset(struct probe *p, unsigned count, const char *where)
         printf("ok %u\n", i);
 }
 
+static unsigned count_answered(const struct h2_exchange *x, unsigned count)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        n += x[i].status != 0;
+    return n;
+}
+
+static void do_hold(struct probe *p, unsigned count, const char *where)
+{
+    struct h2_exchange *x = calloc(count, sizeof(*x));
+    const bool never = false;
+
+    if (!x)
+        die("out of memory", where);
+    for (unsigned i = 0; i < count; i++) {
+        nghttp2_nv nvs[3] = {nv(":method", "CONNECT"), nv(":authority", where)};
+
+        open_stream(p, &x[i], nvs, 2);
+    }
+    for (int i = 0; i < 150 && !h2_end(p->h2); i++) {
+        if (count_answered(x, count) == count)
+            break;
+        run_until(p, &never, ANSWER_MS / 150);
+    }
+    printf("ok %u\n", count_answered(x, count));
+    for (unsigned i = 0; i < count; i++) {
+        h2_forget(p->h2, &x[i], NGHTTP2_CANCEL);
+        h2_exchange_release(&x[i]);
+    }
+    free(x);
+}
+
 static void do_idle(struct probe *p, unsigned seconds)
 {
     const bool never = false;
@@ -393,6 +429,8 @@ static void do_line(struct probe *p, char *line)
         do_request(p, a, b, rest);
     } else if (!strcmp(command, "reset")) {
         do_reset(p, (unsigned)atoi(a), b);
+    } else if (!strcmp(command, "hold")) {
+        do_hold(p, (unsigned)atoi(a), b);
     } else if (!strcmp(command, "flood")) {
         do_flood(p, (unsigned)atoi(a), (size_t)atoi(b));
     } else if (!strcmp(command, "header")) {

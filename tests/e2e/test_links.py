@@ -389,6 +389,21 @@ def test_rapid_reset_leaves_the_manager_and_other_links_alone(one_manager, anna,
                lambda: metric(one_manager, "tp_streams") < 100, 20)  # fmt: skip
 
 
+def test_thousands_of_slow_connects_let_other_links_pass(one_manager, anna):
+    """An address of no pod: each connect takes seconds to minutes. Another link's
+    do not wait for that, nor the same one's afterwards."""
+    web = cluster_ip(one_manager, "web")
+    nobody = manager_pods(one_manager)[0]["status"]["podIP"].rsplit(".", 1)[0] + ".253"
+    with Link(target_of(anna), "--name", fresh_name()) as busy, Link(
+        target_of(user("dev-bob", "developers")), "--name", fresh_name()
+    ) as other:
+        busy.send(f"hold 4000 {nobody}:80")
+        for _ in range(50):
+            assert other.ask(f"tcp {web}:80") == "200"
+        assert busy.line().startswith("ok")
+        assert busy.ask(f"tcp {web}:80") == "200"
+
+
 @pytest.mark.parametrize("count,size", [(100000, 0), (1000, 16), (1000, 65536)])
 def test_a_flood_of_continuations_ends_its_link_only(one_manager, anna, count, size):
     """CVE-2024-28182: a header block that never ends."""

@@ -36,7 +36,9 @@ def developer(chart):
     return user("dev-anna", "developers")
 
 
-def upgrade(kubeconfig, namespace=NAMESPACE, name=NAME, method="POST", extra=""):
+def upgrade(
+    kubeconfig, namespace=NAMESPACE, name=NAME, method="POST", extra="", protocol="tp/1"
+):
     """Sends the upgrade as a user of the kubeconfig; returns status line and
     the open socket."""
     config = json.loads(
@@ -70,7 +72,7 @@ def upgrade(kubeconfig, namespace=NAMESPACE, name=NAME, method="POST", extra="")
             f"{method} /apis/{GROUP}/v1/namespaces/{namespace}/connections/"
             f"{name}/portforward HTTP/1.1\r\nHost: {host}:{port}\r\n"
             "Connection: Upgrade\r\n"
-            + ("Upgrade: tp/1\r\nContent-Length: 0\r\n" if method == "POST" else websocket)
+            + (f"Upgrade: {protocol}\r\nContent-Length: 0\r\n" if method == "POST" else websocket)
             + (f"Authorization: Bearer {who['token']}\r\n" if "token" in who else "")
             + extra
             + "\r\n"

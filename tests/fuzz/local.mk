@@ -74,6 +74,11 @@ fuzz_engage_SOURCES = tests/fuzz/fuzz_engage.c
 fuzz_engage_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_engage_LDADD = $(MANAGER_LIBS)
 
+FUZZ_TARGETS += fuzz_services
+fuzz_services_SOURCES = tests/fuzz/fuzz_services.c
+fuzz_services_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_services_LDADD = $(MANAGER_LIBS)
+
 FUZZ_TARGETS += fuzz_watch
 fuzz_watch_SOURCES = tests/fuzz/fuzz_watch.c
 fuzz_watch_LDFLAGS = $(FUZZ_FLAGS)

@@ -566,6 +566,23 @@ def short_loss_of_the_link_is_waited_for(w):
 
 
 @test
+def a_drained_link_is_waited_for(w):
+    """The SYN is held until the next link is there, not dropped and sent again."""
+    with connect(IP, ECHO) as old:
+        w.daemon.p.send_signal(signal.SIGWINCH)
+        time.sleep(0.05)
+        with connect(IP, ECHO) as fresh:
+            info = fresh.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+            assert struct.unpack_from("I", info, 100)[0] == 0, "SYN sent again"
+            fresh.sendall(b"new")
+            assert fresh.recv(3) == b"new"
+            old.sendall(b"old")  # and what ran before still does
+            assert old.recv(3) == b"old"
+    h.wait_for(lambda: not w.stats()["former"], what="the former link's end")
+    assert w.stats()["link"]
+
+
+@test
 def long_loss_of_the_link_is_unreachable(w):
     w.peer.kill()
     h.wait_for(lambda: not w.stats()["link"], what="link down")

@@ -28,11 +28,11 @@
 struct program {
     uv_loop_t loop;
     struct datapath *dp;
-    struct tunnel *tunnel;
+    struct tunnel *tunnel, *former;
     struct connect_op *op;
     union sockaddr_any peer;
     uv_timer_t redial;
-    uv_signal_t usr1, usr2, term, hup;
+    uv_signal_t usr1, usr2, term, hup, winch;
     struct subnet capture[MAX_SUBNETS], bypass[MAX_SUBNETS];
     size_t n_capture;
     struct datapath_routes routes;
@@ -87,8 +87,15 @@ static void lose_link(struct program *p)
 
 static void on_link_closed(void *arg, int status, const char *why)
 {
+    struct program *p = arg;
+
     log_info("link ended: %d %s", status, why ? why : "");
-    lose_link(arg);
+    if (p->former) { /* drained: it ends before the one in use */
+        tunnel_destroy(p->former);
+        p->former = NULL;
+        return;
+    }
+    lose_link(p);
 }
 
 static const struct tunnel_ops link_ops = {.closed_cb = on_link_closed};
@@ -160,11 +167,11 @@ static void on_usr1(uv_signal_t *signal, int number)
     printf("{\"tcp\": %u, \"pending\": %u, \"udp\": %u, \"opened\": %llu, "
            "\"refused\": %llu, \"hold\": \"%s\", \"fds\": %u, "
            "\"rss_kib\": %ld, \"streams\": %u, \"dialled\": %llu, "
-           "\"link\": %s}\n",
+           "\"link\": %s, \"former\": %s}\n",
            s.tcp, s.pending, s.udp, (unsigned long long)s.opened,
            (unsigned long long)s.refused, s.hold, count_fds(), rss_kib(),
            t.streams, (unsigned long long)(t.opened + t.refused + t.reset),
-           p->tunnel ? "true" : "false");
+           p->tunnel ? "true" : "false", p->former ? "true" : "false");
     fflush(stdout);
 }
 
@@ -175,6 +182,17 @@ static void on_hup(uv_signal_t *signal, int number)
     (void)number;
     if (p->tunnel)
         lose_link(p);
+}
+
+/* The link is drained; the next one comes a little later. */
+static void on_winch(uv_signal_t *signal, int number)
+{
+    struct program *p = signal->data;
+
+    (void)number;
+    p->former = p->tunnel;
+    tunnel_drain(p->former);
+    uv_timer_start(&p->redial, on_redial, 300, 0);
 }
 
 static void on_usr2(uv_signal_t *signal, int number)
@@ -199,6 +217,7 @@ static void on_term(uv_signal_t *signal, int number)
     datapath_set_tunnel(p->dp, NULL);
     if (p->tunnel)
         tunnel_destroy(p->tunnel);
+    tunnel_destroy(p->former);
     if (p->op)
         connect_cancel(p->op);
     datapath_destroy(p->dp, false);
@@ -206,6 +225,7 @@ static void on_term(uv_signal_t *signal, int number)
     uv_close((uv_handle_t *)&p->usr1, NULL);
     uv_close((uv_handle_t *)&p->usr2, NULL);
     uv_close((uv_handle_t *)&p->hup, NULL);
+    uv_close((uv_handle_t *)&p->winch, NULL);
     uv_close((uv_handle_t *)&p->term, NULL);
 }
 
@@ -260,6 +280,7 @@ static int run(struct program *p, struct tp_error *err)
     watch(p, &p->usr1, on_usr1, SIGUSR1);
     watch(p, &p->usr2, on_usr2, SIGUSR2);
     watch(p, &p->hup, on_hup, SIGHUP);
+    watch(p, &p->winch, on_winch, SIGWINCH);
     watch(p, &p->term, on_term, SIGTERM);
     dial(p);
     printf("ready\n");

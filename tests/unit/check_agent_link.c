@@ -129,7 +129,6 @@ static void world_init(struct world *w, const char *server_name)
 /* The agent; ca NULL: the manager's. */
 static void world_connect(struct world *w, const char *ca)
 {
-    struct tls_client_config tls = {.ca_pem = ca ? ca : w->m.ca.cert};
     struct replicas_config config = {
         .server_name = FAKE_NAME,
         .token_file = w->token_file,
@@ -140,7 +139,7 @@ static void world_connect(struct world *w, const char *ca)
     };
     struct tp_error err = {0};
 
-    w->tls = tls_ctx_create_client(&tls, &err);
+    w->tls = agent_link_tls(ca ? ca : w->m.ca.cert, &err);
     ck_assert_msg(w->tls != NULL, "%s", err.text);
     config.tls = w->tls;
     ck_assert_int_eq(sockaddr_parse(&config.seed, "127.0.0.1", w->m.port), 0);
@@ -300,6 +299,9 @@ START_TEST(silent_server_sees_a_client_hello_only)
     ck_assert_int_eq(n, 5 + e.data[3] * 256 + e.data[4]); /* one record */
     ck_assert_ptr_null(memmem(e.data, (size_t)n, "first.token", 11));
     ck_assert_ptr_null(memmem(e.data, (size_t)n, "POST", 4));
+    /* RFC 8446 4.2.1: supported_versions names TLS 1.3 alone. */
+    ck_assert_ptr_nonnull(
+        memmem(e.data, (size_t)n, "\0\x2b\0\x03\x02\x03\x04", 7));
     close(e.fd);
     listener_close(l);
     world_release(&w);

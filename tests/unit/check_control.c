@@ -210,6 +210,24 @@ START_TEST(requests_that_are_none_are_refused)
 }
 END_TEST
 
+/* After `docker restart tp-daemon`: not a word of names and links. */
+START_TEST(without_a_session_there_is_nothing_to_ask)
+{
+    static const char *const ops[] = {
+        "{\"op\":\"workloads\",\"namespace\":\"\"}",
+        "{\"op\":\"workloads\",\"namespace\":\"team-a\"}",
+        "{\"op\":\"logs\",\"kind\":\"deploy\",\"name\":\"web\"}",
+        "{\"op\":\"disengage\",\"name\":\"web\"}",
+        "{\"op\":\"environment\",\"name\":\"web\"}",
+    };
+
+    for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
+        expect_reply(ops[i], "error", "not connected: run tp connect");
+        expect_reply(ops[i], "code", "not-connected");
+    }
+}
+END_TEST
+
 START_TEST(a_line_that_is_too_long_is_refused)
 {
     static char chunk[65536];
@@ -395,6 +413,7 @@ int main(void)
     tcase_add_test(tc, socket_is_for_its_owner_only);
     tcase_add_test(tc, other_users_are_turned_away);
     tcase_add_test(tc, requests_that_are_none_are_refused);
+    tcase_add_test(tc, without_a_session_there_is_nothing_to_ask);
     tcase_add_test(tc, a_line_that_is_too_long_is_refused);
     tcase_add_test(tc, a_request_may_come_in_pieces);
     tcase_add_test(tc, too_many_connections_are_refused);

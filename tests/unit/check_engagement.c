@@ -27,6 +27,8 @@ static struct engagement_watcher watcher;
 static char asked[64], asked_path[128];
 static struct json_object *asked_body;
 static int answer_status;
+static const char *listed_ids[3]; /* of this session, at the manager */
+static char deleted_path[128];
 static const char *answer_phase, *answer_error;
 static bool extra_port;
 static int changes;
@@ -67,6 +69,13 @@ static const struct {
      "tcp or udp"},
     {"{\"type\":\"intercept\",\"workload\":\"web\",\"toPod\":[{\"port\":0}]}",
      "port number"},
+    {"{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{\"local\":8080,"
+     "\"remote\":\"http\"},{\"local\":8080,\"remote\":\"grpc\"}]}",
+     "a local port of its own"},
+    {"{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{\"local\":8080,"
+     "\"remote\":\"http\"},{\"local\":8080,\"remote\":\"dns\","
+     "\"protocol\":\"udp\"}]}",
+     NULL},
     {"[]", "no engagement"},
 };
 
@@ -108,6 +117,17 @@ static struct json_object *make_engagement(const char *id, const char *phase)
     return obj;
 }
 
+static int answer_list(struct tunnel_stream *s)
+{
+    cleanup_json struct json_object *answer = json_object_new_object();
+    struct json_object *list = json_object_new_array();
+
+    json_object_object_add(answer, "engagements", list);
+    for (size_t i = 0; listed_ids[i]; i++)
+        json_object_array_add(list, make_engagement(listed_ids[i], "ready"));
+    return tunnel_stream_respond(s, 200, json_object_to_json_string(answer));
+}
+
 static int manager_open_cb(struct pair *p, struct tunnel_stream *s,
                            const struct tunnel_open *open)
 {
@@ -115,12 +135,16 @@ static int manager_open_cb(struct pair *p, struct tunnel_stream *s,
 
     if (open->kind != TUNNEL_REQUEST)
         return p == &pair ? pair_serve(p, s, open) : -EACCES;
+    if (!strcmp(open->method, "GET"))
+        return answer_list(s);
     snprintf(asked, sizeof(asked), "%s", open->method);
     snprintf(asked_path, sizeof(asked_path), "%s", open->path);
     json_object_put(asked_body);
     asked_body = open->body_len
                      ? json_parse_text(open->body, open->body_len, NULL)
                      : NULL;
+    if (!strcmp(open->method, "DELETE"))
+        snprintf(deleted_path, sizeof(deleted_path), "%s", open->path);
     if (answer_error) {
         answer = json_object_new_object();
         json_put_str(answer, "error", answer_error);
@@ -175,6 +199,8 @@ static void setup(void)
     answer_error = NULL;
     extra_port = false;
     changes = 0;
+    memset(listed_ids, 0, sizeof(listed_ids));
+    *deleted_path = '\0';
     *last_code = *last_message = *asked = '\0';
     start_session();
     watcher = (struct engagement_watcher){.changed_cb = changed_cb};
@@ -235,6 +261,29 @@ START_TEST(test_engaged)
 }
 END_TEST
 
+/* -p 9000: what it is there, the manager says, by the number. */
+START_TEST(test_a_local_port_alone)
+{
+    struct engagement *eng =
+        engage("{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":["
+               "{\"local\":9000,\"remote\":\"\"}]}");
+    cleanup_json struct json_object *event = parse(
+        "{\"phase\":\"ready\",\"ports\":[{\"port\":8080,\"protocol\":\"tcp\","
+        "\"requested\":\"9000\"}]}");
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    ck_assert_int_eq(json_get_int(json_object_array_get_idx(
+                                      json_get_array(asked_body, "ports"), 0),
+                                  "local", 0),
+                     9000);
+    json_put_str(event, "id", engagement_id(eng));
+    engagement_session_ops.event_cb(engagements, event);
+    ck_assert_uint_eq(eng->port_count, 1);
+    ck_assert_uint_eq(eng->ports[0].remote, 8080);
+    ck_assert_uint_eq(eng->ports[0].local, 9000);
+}
+END_TEST
+
 START_TEST(test_the_same_again)
 {
     cleanup_json struct json_object *again = parse(WEB);
@@ -252,6 +301,33 @@ START_TEST(test_the_same_again)
     ck_assert_uint_eq(engagements_count(engagements), 1);
     RUN_UNTIL(!strcmp(asked, "POST") &&
               strstr(json_object_to_json_string(asked_body), "grpc"));
+}
+END_TEST
+
+/* Another kind, or another workload, does not take its place silently. */
+START_TEST(test_another_kind)
+{
+    static const char *const others[] = {
+        "{\"type\":\"mirror\",\"workload\":\"web\"}",
+        "{\"type\":\"intercept\",\"workload\":\"sts/web\",\"name\":\"web\"}",
+        "{\"type\":\"intercept\",\"workload\":\"web\",\"namespace\":\"b\"}",
+    };
+    struct engagement *eng = engage(WEB);
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+        cleanup_json struct json_object *request = parse(others[i]);
+        struct engagement *second;
+        struct tp_error err = {0};
+        bool already;
+
+        ck_assert_int_eq(
+            engagements_add(engagements, request, &second, &already, &err),
+            -EEXIST);
+        ck_assert_msg(strstr(err.text, "--as-name") &&
+                          strstr(err.text, "tp detach web"),
+                      "%s", err.text);
+        ck_assert_ptr_eq(engagements_find(engagements, "web"), eng);
+    }
 }
 END_TEST
 
@@ -294,24 +370,113 @@ START_TEST(test_revoked)
 }
 END_TEST
 
-static void done_cb(void *arg)
+struct done {
+    bool done, told;
+};
+
+static void done_cb(void *arg, bool told)
 {
-    *(bool *)arg = true;
+    *(struct done *)arg = (struct done){true, told};
 }
 
 START_TEST(test_withdrawn)
 {
     char path[128];
     struct engagement *eng = engage(WEB);
-    bool done = false;
+    struct done done = {0};
 
     RUN_UNTIL(engagement_state(eng) == ENG_COMING);
     snprintf(path, sizeof(path), "/tp/v1/engagements/%s", engagement_id(eng));
     engagements_remove(engagements, eng, done_cb, &done);
     ck_assert_uint_eq(engagements_count(engagements), 0);
-    RUN_UNTIL(done);
+    RUN_UNTIL(done.done);
+    ck_assert(done.told);
     ck_assert_str_eq(asked, "DELETE");
     ck_assert_str_eq(asked_path, path);
+}
+END_TEST
+
+static size_t withdrawn(void)
+{
+    cleanup_json struct json_object *list = engagements_withdrawn(engagements);
+
+    return json_array_len(list);
+}
+
+/* Without a link; the next one hears of it, and before anything else. */
+START_TEST(test_withdrawn_later)
+{
+    char path[128];
+    struct engagement *eng = engage(WEB);
+    struct done done = {0};
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    snprintf(path, sizeof(path), "/tp/v1/engagements/%s", engagement_id(eng));
+    engagement_session_ops.linked_cb(engagements, NULL, true);
+    engagements_remove(engagements, eng, done_cb, &done);
+    ck_assert(done.done && !done.told);
+    ck_assert_uint_eq(withdrawn(), 1);
+    engagement_session_ops.linked_cb(engagements, pair.client, true);
+    RUN_UNTIL(withdrawn() == 0);
+    ck_assert_str_eq(deleted_path, path);
+}
+END_TEST
+
+/* An error is no end: it is asked again. */
+START_TEST(test_withdrawn_is_tried_again)
+{
+    struct engagement *eng = engage(WEB);
+    struct done done = {0};
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    answer_status = 503;
+    engagements_remove(engagements, eng, done_cb, &done);
+    RUN_UNTIL(done.done);
+    ck_assert(!done.told);
+    ck_assert_uint_eq(withdrawn(), 1);
+    answer_status = 404;
+    RUN_UNTIL(withdrawn() == 0);
+}
+END_TEST
+
+/* tp-daemon has crashed in between. */
+START_TEST(test_withdrawn_survives_a_crash)
+{
+    cleanup_json struct json_object *kept = json_object_new_array();
+    struct engagement *eng = engage(WEB);
+    char id[32];
+
+    snprintf(id, sizeof(id), "%s", engagement_id(eng));
+    engagement_session_ops.linked_cb(engagements, NULL, true);
+    engagements_remove(engagements, eng, NULL, NULL);
+    engagement_withdrawals_keep(engagements, kept);
+    engagement_session_ops.ended_cb(engagements);
+    ck_assert_uint_eq(withdrawn(), 0);
+    engagement_session_ops.begun_cb(engagements, kept);
+    ck_assert_uint_eq(engagements_count(engagements), 0);
+    ck_assert_uint_eq(withdrawn(), 1);
+    engagement_session_ops.linked_cb(engagements, pair.client, true);
+    RUN_UNTIL(withdrawn() == 0);
+    ck_assert(strstr(deleted_path, id));
+}
+END_TEST
+
+/* The manager has one of this session that nobody knows here. */
+START_TEST(test_left_over)
+{
+    struct engagement *eng = engage(WEB);
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    listed_ids[0] = engagement_id(eng);
+    listed_ids[1] = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
+    *deleted_path = '\0';
+    engagement_session_ops.linked_cb(engagements, NULL, true);
+    engagement_session_ops.linked_cb(engagements, pair.client, true);
+    RUN_UNTIL(*deleted_path);
+    ck_assert_str_eq(deleted_path,
+                     "/tp/v1/engagements/aaaaaaaaaaaaaaaaaaaaaaaaaa");
+    RUN_UNTIL(withdrawn() == 0);
+    ck_assert_uint_eq(engagements_count(engagements), 1);
 }
 END_TEST
 
@@ -627,7 +792,13 @@ static Suite *suite(void)
     tcase_add_test(tc, test_refused);
     tcase_add_test(tc, test_not_now_is_asked_again);
     tcase_add_test(tc, test_revoked);
+    tcase_add_test(tc, test_another_kind);
+    tcase_add_test(tc, test_a_local_port_alone);
     tcase_add_test(tc, test_withdrawn);
+    tcase_add_test(tc, test_withdrawn_later);
+    tcase_add_test(tc, test_withdrawn_is_tried_again);
+    tcase_add_test(tc, test_withdrawn_survives_a_crash);
+    tcase_add_test(tc, test_left_over);
     tcase_add_test(tc, test_a_new_link_is_told);
     tcase_add_test(tc, test_an_old_manager);
     tcase_add_test(tc, test_to_pod_port_taken);

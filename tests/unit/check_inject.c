@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "inject_world.h"
-#include "json_patch.h"
+#include "manager/json_patch.h"
 #include "suite.h"
 
 /* ---- a pod and what becomes of it -----------------------------------------
@@ -42,7 +42,7 @@ static void inject_into(struct json_object *pod)
     int rc = inject_pod(&inject_settings, "default", pod, &patch, &why);
 
     ck_assert_msg(rc == 1, "%d: %s", rc, why.text);
-    failed = json_patch_apply(pod, patch);
+    failed = json_patch_run(pod, patch);
     ck_assert_msg(!failed, "cannot apply %s", failed);
     json_object_put(patch);
 }
@@ -160,6 +160,27 @@ START_TEST(named_port_agent_is_first_and_app_is_untouched)
          "'expirationSeconds':3600,'path':'token'}}]}}]"},
         {"/metadata/annotations/kubectl.kubernetes.io~1default-container",
          "'app'"});
+}
+END_TEST
+
+#define SERVICE                                                                \
+    POD(CONFIG("{\\'container\\':\\'app\\',\\'port\\':8080,\\'name\\':"        \
+               "\\'http\\',\\'mode\\':\\'service\\',\\'listen\\':9900},{"      \
+               "\\'container\\':\\'app\\',\\'port\\':53,\\'protocol\\':\\'"    \
+               "udp\\',"                                                       \
+               "\\'mode\\':\\'service\\',\\'listen\\':9901}"),                 \
+        SPEC)
+
+/* Only Services that were switched know the agent's own name. */
+START_TEST(switched_port_has_a_name_of_its_own)
+{
+    EXPECT(SERVICE,
+           {AGENT "/ports",
+            "[{'name':'tp-8080','containerPort':9900,'protocol':'TCP'},"
+            "{'name':'http','containerPort':9900,'protocol':'TCP'},"
+            "{'name':'tp-53-udp','containerPort':9901,'protocol':'UDP'}]"},
+           {AGENT "/securityContext/capabilities", "{'drop':['ALL']}"},
+           {"/spec/initContainers", NULL}, {"/spec/securityContext", NULL});
 }
 END_TEST
 
@@ -557,6 +578,7 @@ static TCase *inject_case(void)
 
     tcase_add_checked_fixture(tc, inject_set_up, inject_tear_down);
     tcase_add_test(tc, named_port_agent_is_first_and_app_is_untouched);
+    tcase_add_test(tc, switched_port_has_a_name_of_its_own);
     tcase_add_test(tc, config_of_the_agent);
     tcase_add_test(tc, settings_reach_the_agent);
     tcase_add_test(tc, what_the_pod_has_is_kept);
@@ -582,5 +604,6 @@ int main(void)
     suite_add_tcase(suite, inject_case());
     suite_add_tcase(suite, inject_refused_case());
     suite_add_tcase(suite, inject_webhook_case());
+    suite_add_tcase(suite, inject_template_case());
     return suite_run(suite);
 }

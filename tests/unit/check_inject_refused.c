@@ -5,7 +5,7 @@
 
 #include "base/encoding.h"
 #include "inject_world.h"
-#include "json_patch.h"
+#include "manager/json_patch.h"
 #include "manager/webhook.h"
 
 /* ---- pods that are left alone ----------------------------------------------
@@ -66,12 +66,12 @@ static const struct refusal refusals[] = {
     {"{'metadata':{'annotations':{'tp.internal/agent':'[]'}},'spec':{" SPEC
      "}}",
      -1, "tp.internal/agent: \"version\" is not 1"},
-    BAD("7", "\"mode\" is not named, redirect or direct"),
+    BAD("7", "\"mode\" is not named, redirect, direct or service"),
     BAD(PORT("app", 0, "named", 9900), "\"port\" is no port"),
     BAD(PORT("app", 65536, "named", 9900), "\"port\" is no port"),
     BAD(PORT("a b", 8080, "named", 9900), "\"container\" is no name"),
     BAD(PORT("app", 8080, "hijack", 9900),
-        "\"mode\" is not named, redirect or direct"),
+        "\"mode\" is not named, redirect, direct or service"),
     WRONG(PORT("app", 8080, "redirect", 80),
           "port 1: listen 80 is not from 9900 to 9999"),
     WRONG(PORT("app", 8080, "redirect", 10000),
@@ -210,7 +210,7 @@ END_TEST
 static const char *const bad_settings[] = {
     "{}",
     "[]",
-    "{'image':'x','redirect':'service'}",
+    "{'image':'x','redirect':'ebpf'}",
     "{'image':'x','exclude':'A'}",
     "{'image':'x','exclude':['']}",
     "{'image':'x','pullSecrets':[7]}",
@@ -286,7 +286,7 @@ START_TEST(a_pod_gets_its_patch)
 
     ck_assert_str_eq(json_get_str(response, "patchType", ""), "JSONPatch");
     ck_assert_ptr_null(json_get(response, "warnings"));
-    ck_assert_ptr_null(json_patch_apply(pod, patch));
+    ck_assert_ptr_null(json_patch_run(pod, patch));
     ck_assert_int_eq(json_pointer_get(pod, "/spec/containers/0/name", &name),
                      0);
     ck_assert_str_eq(json_object_get_string(name), "tp-agent");
@@ -294,6 +294,38 @@ START_TEST(a_pod_gets_its_patch)
     json_object_put(pod);
     json_object_put(patch);
     json_object_put(response);
+}
+END_TEST
+
+#define PROBE(ns, dry)                                                         \
+    "{'apiVersion':'admission.k8s.io/v1','kind':'AdmissionReview','request':{" \
+    "'uid':'u-1','kind':{'group':'','version':'v1','kind':'Pod'},'operation':" \
+    "'CREATE','namespace':'" ns "','dryRun':" dry ",'object':{'metadata':{"    \
+    "'labels':{'tp.internal/probe':'webhook'}},'spec':{'containers':[{"        \
+    "'name':'p'}]}}}}"
+
+/* Only a dry run in the managers' own namespace is a question of their own. */
+START_TEST(a_probe_comes_back_marked)
+{
+    static const struct {
+        const char *review;
+        bool marked;
+    } cases[] = {
+        {PROBE("tp-system", "true"), true},
+        {PROBE("tp-system", "false"), false},
+        {PROBE("default", "true"), false},
+    };
+
+    for (int i = 0; i < COUNT(cases); i++) {
+        struct json_object *response =
+            ask_response(cases[i].review, WEBHOOK_NOTHING);
+        char *text = base64_decode_text(json_get_str(response, "patch", ""));
+
+        ck_assert_int_eq(strstr(text ? text : "", "tp-webhook-reached") != NULL,
+                         cases[i].marked);
+        free(text);
+        json_object_put(response);
+    }
 }
 END_TEST
 
@@ -381,6 +413,7 @@ TCase *inject_webhook_case(void)
 
     tcase_add_checked_fixture(tc, inject_set_up, inject_tear_down);
     tcase_add_test(tc, a_pod_gets_its_patch);
+    tcase_add_test(tc, a_probe_comes_back_marked);
     tcase_add_test(tc, a_bad_annotation_is_a_warning);
     tcase_add_loop_test(tc, what_is_no_new_pod_passes, 0, COUNT(others));
     tcase_add_loop_test(tc, what_is_no_review_is_a_bad_request, 0,

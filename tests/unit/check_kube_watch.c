@@ -257,8 +257,7 @@ static void world_run_path(struct world *w, const struct script *s,
     uv_timer_start(&w->timer, late_cb, ms, 0);
     ck_assert(asprintf(&w->ep.server, "http://127.0.0.1:%u", s->port) > 0);
     w->ep.proxy_url = strdup("");
-    w->watch =
-        watch_create(&w->loop, &w->ep, path, world_cb, w, &err);
+    w->watch = watch_create(&w->loop, &w->ep, path, world_cb, w, &err);
     ck_assert_msg(w->watch != NULL, "%s", err.text);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(uv_loop_close(&w->loop), 0);

@@ -296,6 +296,36 @@ static const struct ports_case ports_cases[] = {
      "'app':'y'}},'policyTypes':['Ingress'],'ingress':[{'ports':[{'port':1}]}]"
      "}}",
      "", "app: 8080/tcp named http 80; "},
+    {"switched: by number", APP(HTTP),
+     SVC("web", "'ports':[{'port':80,'targetPort':8080}]"), "", "",
+     "app: 8080/tcp service http 80; "},
+    {"switched: what goes by name stays named", APP(HTTP),
+     SVC("web", "'ports':[{'port':80,'targetPort':'http'}]"), "", "",
+     "app: 8080/tcp named http 80; "},
+    {"switched: one by number, one by name", APP(HTTP),
+     SVC("a", "'ports':[{'port':80,'targetPort':8080}]") "," SVC(
+         "b", "'ports':[{'port':81,'targetPort':'http'}]"),
+     "", "'ports':[{'remote':'80'}]", "app: 8080/tcp service http 80; "},
+    {"switched: headless", APP(HTTP),
+     SVC("web", "'clusterIP':'None','ports':[{'port':8080}]"), "", "",
+     "!Service web is headless"},
+    {"switched: headless beside one that is not", APP(HTTP),
+     SVC("a", "'ports':[{'port':80,'targetPort':8080}]") "," SVC(
+         "b", "'clusterIP':'None','ports':[{'port':8080}]"),
+     "", "'ports':[{'remote':'80'}]", "!Service b is headless"},
+    {"switched: without a Service", APP(HTTP), "", "", "",
+     "!no Service leads to port 8080"},
+    {"switched: a policy by port", APP(HTTP),
+     SVC("web", "'ports':[{'port':80,'targetPort':8080}]"),
+     "{'metadata':{'name':'np'},'spec':{'podSelector':{},'policyTypes':["
+     "'Ingress'],'ingress':[{'ports':[{'port':8080}]}]}}",
+     "", "!NetworkPolicy np lets port 8080 in by its number"},
+    {"switched: a policy that lets agents in, too", APP(HTTP),
+     SVC("web", "'ports':[{'port':80,'targetPort':8080}]"),
+     "{'metadata':{'name':'np'},'spec':{'podSelector':{},'policyTypes':["
+     "'Ingress'],'ingress':[{'ports':[{'port':8080},{'port':9900,'endPort':"
+     "9999}]}]}}",
+     "", "app: 8080/tcp service http 80; "},
     {"replace takes all of the container",
      APP(HTTP ",{'name':'m','containerPort':9}"),
      SVC("web", "'ports':[{'port':80,'targetPort':'http'}]"), "",
@@ -311,6 +341,34 @@ static const struct ports_case ports_cases[] = {
      "!--container: app, side"},
     {"mirror as intercept", APP(HTTP), "", "", "'type':'mirror'",
      "app: 8080/tcp redirect http 0; "},
+    {"a local port alone is the only port", APP(HTTP),
+     SVC("web", "'ports':[{'port':80,'targetPort':'http'}]"), "",
+     "'ports':[{'remote':'','local':9999}]", "app: 8080/tcp named http 80; "},
+    {"else the one of that number",
+     APP(HTTP ",{'name':'grpc','containerPort':9090}"),
+     SVC("web", "'ports':[{'name':'h','port':80,'targetPort':'http'},"
+                "{'name':'g','port':90,'targetPort':'grpc'}]"),
+     "", "'ports':[{'remote':'','local':90}]", "app: 9090/tcp named grpc 90; "},
+    {"also the container's number",
+     APP(HTTP ",{'name':'grpc','containerPort':9090}"),
+     SVC("web", "'ports':[{'name':'h','port':80,'targetPort':'http'},"
+                "{'name':'g','port':90,'targetPort':'grpc'}]"),
+     "", "'ports':[{'remote':'','local':8080}]",
+     "app: 8080/tcp named http 80; "},
+    {"else they are listed", APP(HTTP ",{'name':'grpc','containerPort':9090}"),
+     SVC("web", "'ports':[{'name':'h','port':80,'targetPort':'http'},"
+                "{'name':'g','port':90,'targetPort':'grpc'}]"),
+     "", "'ports':[{'remote':'','local':5}]",
+     "!say which port with --port LOCAL:REMOTE: h 80 of service web"},
+    {"the only one of its protocol",
+     APP("{'name':'dns','containerPort':53,'protocol':'UDP'}," HTTP), "", "",
+     "'ports':[{'remote':'','local':5,'protocol':'udp'}]",
+     "app: 53/udp redirect dns 0; "},
+    {"a local port alone, and nothing is known", APP(""), "", "",
+     "'ports':[{'remote':'','local':5}]", "!no port is declared"},
+    {"two of them cannot be the same port", APP(HTTP), "", "",
+     "'ports':[{'remote':'','local':5},{'remote':'','local':6}]",
+     "!is there twice"},
     {"a targetPort that nobody has", APP(HTTP),
      SVC("web", "'ports':[{'port':80,'targetPort':'nope'}]"), "", "",
      "app: 8080/tcp redirect http 0; "},
@@ -365,6 +423,7 @@ static void run_ports_case(const struct ports_case *c)
     q.pod_template = json_get(world, "template");
     q.services = json_get(world, "services");
     q.policies = json_get(world, "policies");
+    q.switch_services = !strncmp(c->what, "switched:", 9);
     if (ports_resolve(&q, &out, &err) < 0) {
         ck_assert_msg(*c->want == '!' && strstr(err.text, c->want + 1),
                       "%s: %s", c->what, err.text);
@@ -456,6 +515,31 @@ START_TEST(config_grows_and_never_drops)
     ck_assert(!config_covers(config, &need_a));
     config = merge(config, &a, false);
     ck_assert_uint_eq(json_array_len(json_get_array(config, "containers")), 2);
+    json_object_put(config);
+}
+END_TEST
+
+/* Who is reached by switched Services is reached by name, too; redirection
+ * does both. */
+START_TEST(config_of_switched_services)
+{
+    struct resolved need, named, redirect;
+    struct config_need by_service = {.ports = &need};
+    struct config_need by_name = {.ports = &named};
+    struct config_need by_rules = {.ports = &redirect};
+    struct json_object *config;
+
+    set_need(&need, 8080, PORT_SERVICE, "http");
+    set_need(&named, 8080, PORT_NAMED, "http");
+    set_need(&redirect, 8080, PORT_REDIRECT, "http");
+    config = merge(merge(NULL, &named, false), &need, false);
+    ck_assert_uint_eq(json_array_len(json_get_array(config, "ports")), 1);
+    ck_assert(config_covers(config, &by_service));
+    ck_assert(config_covers(config, &by_name));
+    ck_assert(!config_covers(config, &by_rules));
+    config = merge(config, &redirect, false);
+    ck_assert(config_covers(config, &by_service));
+    ck_assert(config_covers(config, &by_name));
     json_object_put(config);
 }
 END_TEST
@@ -831,17 +915,21 @@ START_TEST(services_and_pods_lead_to_engaged_ports)
         "{'metadata':{'name':'headless'},'spec':{'selector':{'app':'web'},"
         "'clusterIP':'None','clusterIPs':['None'],'ports':[{'port':8080}]}},"
         "{'metadata':{'name':'old'},'spec':{'selector':{'app':'web'},"
-        "'clusterIP':'10.43.0.6','ports':[{'port':81,'targetPort':8080}]}},"
+        "'clusterIP':'10.43.0.6','ports':[{'port':81,'targetPort':8080},"
+        "{'port':82,'targetPort':'tp-8080'},"
+        "{'port':83,'targetPort':'tp-x'}]}},"
         "{'metadata':{'name':'other'},'spec':{'selector':{'app':'db'},"
         "'clusterIP':'10.43.0.7','ports':[{'port':80,'targetPort':8080}]}}]}");
     struct json_object *pod =
         parse("{'status':{'podIPs':[{'ip':'10.42.0.9'},{'ip':'fd00::9'}]}}");
-    struct resolved ports = {.count = 2};
+    struct resolved ports = {.count = 3};
     struct json_object *list = json_object_new_array();
 
     ports.ports[0] = (struct resolved_port){.port = 8080, .mode = PORT_NAMED};
     ports.ports[1] =
         (struct resolved_port){.port = 53, .udp = true, .mode = PORT_REDIRECT};
+    ports.ports[2] =
+        (struct resolved_port){.port = 8081, .mode = PORT_SERVICE};
     destinations_add_services(list, template, services, &eng);
     destinations_add_pod(list, pod, &ports);
     ck_assert_str_eq(
@@ -854,6 +942,8 @@ START_TEST(services_and_pods_lead_to_engaged_ports)
         "\"to\":53},"
         "{\"address\":\"fd00::5\",\"port\":53,\"protocol\":\"udp\",\"to\":53},"
         "{\"address\":\"10.43.0.6\",\"port\":81,\"protocol\":\"tcp\","
+        "\"to\":8080},"
+        "{\"address\":\"10.43.0.6\",\"port\":82,\"protocol\":\"tcp\","
         "\"to\":8080},"
         "{\"address\":\"10.42.0.9\",\"port\":53,\"protocol\":\"udp\","
         "\"to\":53},"
@@ -972,6 +1062,7 @@ int main(void)
     tcase_add_loop_test(tc, ports_are_found, 0, COUNT(ports_cases));
     tcase_add_test(tc, config_is_made_from_nothing);
     tcase_add_test(tc, config_grows_and_never_drops);
+    tcase_add_test(tc, config_of_switched_services);
     tcase_add_test(tc, config_covers_udp_and_tcp_apart);
     tcase_add_test(tc, config_has_each_name_once);
     tcase_add_test(tc, config_replaces_and_restores);

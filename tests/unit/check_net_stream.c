@@ -1,6 +1,7 @@
 /* Unit tests: streams on sockets, bytes put back, connect, listener. */
 #include "check_net.h"
 
+#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -337,6 +338,27 @@ START_TEST(connect_and_accept_on_both_families)
 }
 END_TEST
 
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+
+/* doc/decisions.md: without this connect() becomes slow, not wrong. */
+START_TEST(connect_may_take_any_local_port)
+{
+    uint32_t range = 0;
+    socklen_t len = sizeof(range);
+    struct meeting m;
+
+    meeting_start(&m, "127.0.0.1");
+    connect_start(m.loop, &m.addr, 0, 10000, connect_done_cb, &m);
+    loop_until(m.loop, &m.both);
+    if (getsockopt(m.connected, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &range,
+                   &len) == 0) /* Linux 6.3 */
+        ck_assert_uint_eq(range, 1 | UINT32_C(65535) << 16);
+    meeting_end(&m);
+}
+END_TEST
+
 START_TEST(connect_to_a_closed_port_is_refused)
 {
     struct meeting m;
@@ -503,6 +525,7 @@ Suite *net_stream_suite(void)
     tcase_add_test(tc, prepended_bytes_come_first);
     tcase_add_loop_test(tc, connect_and_accept_on_both_families, 0, 2);
     tcase_add_test(tc, connect_to_a_closed_port_is_refused);
+    tcase_add_test(tc, connect_may_take_any_local_port);
     tcase_add_test(tc, connect_fails_from_the_loop_when_it_fails_at_once);
     tcase_add_test(tc, connect_times_out);
     tcase_add_test(tc, connect_can_be_cancelled);

@@ -218,8 +218,8 @@ static void accept_cb(void *arg, int fd, const union sockaddr_any *peer)
     (void)arg;
     (void)peer;
     ck_assert_uint_le(w.count, MANAGERS);
-    m->stream = tls_accept(w.ctx, stream_create_fd(w.loop, fd), 20000, tls_cb,
-                           m);
+    m->stream =
+        tls_accept(w.ctx, stream_create_fd(w.loop, fd), 20000, tls_cb, m);
 }
 
 /* As a manager that is drained. */
@@ -268,8 +268,7 @@ static void setup(void)
     uv_timer_start(&w.turn, turn_cb, 2, 2);
     identity_make(&w.ca, NULL, "ca", "IP:127.0.0.1", -HOUR, HOUR);
     w.ctx = tls_ctx_create_server(
-        &(struct tls_server_config){.cert_pem = w.ca.cert,
-                                    .key_pem = w.ca.key},
+        &(struct tls_server_config){.cert_pem = w.ca.cert, .key_pem = w.ca.key},
         NULL);
     sockaddr_parse(&w.addr, "127.0.0.1", 0);
     w.listener = listener_create(w.loop, &w.addr, 4, accept_cb, NULL, NULL);
@@ -278,8 +277,7 @@ static void setup(void)
     w.session = session_create(&env);
     ck_assert_msg(session_connect(w.session, json, &already, &err) == 0, "%s",
                   err.text);
-    UNTIL(w.session->state == SESSION_CONNECTED &&
-          w.managers[0].events.stream);
+    UNTIL(w.session->state == SESSION_CONNECTED && w.managers[0].events.stream);
 }
 
 static void teardown(void)

@@ -270,9 +270,8 @@ END_TEST
 
 START_TEST(an_unwatched_link_ends_when_it_is_drained)
 {
-    struct lines lines = {.parts = {"{\"n\":1}\n", NULL},
-                          .released = 1,
-                          .expected = -ECONNRESET};
+    struct lines lines = {
+        .parts = {"{\"n\":1}\n", NULL}, .released = 1, .expected = -ECONNRESET};
     struct answer a = {0};
 
     pair.open_cb = answer_watch;
@@ -705,6 +704,39 @@ START_TEST(pings_measure_the_round_trip)
 }
 END_TEST
 
+static int64_t silence(void)
+{
+    struct tunnel_stats stats;
+
+    tunnel_get_stats(pair.client, &stats);
+    return stats.silent_ms;
+}
+
+/* A link that has just died looks as before until it is asked. */
+START_TEST(a_probe_is_answered)
+{
+    pair_init(&pair);
+    RUN_UNTIL(silence() == 0);
+    tunnel_probe(pair.client);
+    usleep(3000);
+    ck_assert_int_gt(silence(), 0);
+    RUN_UNTIL(silence() == 0);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(a_probe_tells_silence)
+{
+    int fd = pair_lonely(&pair, TUNNEL_CLIENT);
+
+    RUN_UNTIL(silence() > 30);
+    tunnel_probe(pair.client); /* the older ping goes on waiting */
+    ck_assert_int_gt(silence(), 30);
+    close(fd);
+    pair_close(&pair);
+}
+END_TEST
+
 START_TEST(garbage_ends_the_link)
 {
     static const char junk[] = "HTTP/1.1 400 Bad Request\r\n\r\nsorry, no "
@@ -780,6 +812,8 @@ static TCase *link_tests(void)
     tcase_add_test(tc, streams_beyond_the_limit_are_emfile);
     tcase_add_test(tc, silent_peer_is_timed_out);
     tcase_add_test(tc, pings_measure_the_round_trip);
+    tcase_add_test(tc, a_probe_is_answered);
+    tcase_add_test(tc, a_probe_tells_silence);
     tcase_add_test(tc, garbage_ends_the_link);
     tcase_add_test(tc, peer_that_does_not_read_is_not_buffered_for);
     return tc;

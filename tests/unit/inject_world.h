@@ -24,6 +24,9 @@ void inject_tear_down(void);
 TCase *inject_refused_case(void);
 TCase *inject_webhook_case(void);
 
+/* check_inject_template.c */
+TCase *inject_template_case(void);
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof(*(array))))
 
 /* ---- pods ------------------------------------------------------------------

@@ -32,7 +32,7 @@ _Noreturn void fail(const char *what)
 
 static _Noreturn void usage(void)
 {
-    fprintf(stderr, "usage: app [SERVICE=PORT...]\nservices:");
+    fprintf(stderr, "usage: app [bind=ADDRESS] [SERVICE=PORT...]\nservices:");
     for (size_t i = 0; i < SERVICES; i++)
         fprintf(stderr, " %s=%u", services[i].name, services[i].port);
     fprintf(stderr, "\n");
@@ -45,6 +45,10 @@ static void set_port(const char *argument)
     if (!value)
         usage();
     size_t length = (size_t)(value - argument);
+    if (length == 4 && strncmp(argument, "bind", 4) == 0) {
+        net_bind_to(value + 1);
+        return;
+    }
     for (size_t i = 0; i < SERVICES; i++) {
         if (strlen(services[i].name) == length &&
             strncmp(services[i].name, argument, length) == 0) {

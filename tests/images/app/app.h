@@ -22,6 +22,9 @@
 
 /* net.c: sockets */
 
+/* From now on sockets are bound to that IPv4 address only. */
+void net_bind_to(const char *address);
+
 /* A listening or bound socket on all addresses, IPv6 and IPv4. Several
  * threads may each open one of the same port. */
 int net_listen(int type, uint16_t port);

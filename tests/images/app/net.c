@@ -15,11 +15,22 @@ static void set_option(int fd, int level, int name, int value)
         fail("setsockopt");
 }
 
-static int bind_to_all(int fd, int family, uint16_t port)
+static struct in_addr only; /* 0.0.0.0: all addresses, of IPv6 too */
+
+void net_bind_to(const char *address)
+{
+    if (inet_pton(AF_INET, address, &only) != 1) {
+        errno = EINVAL;
+        fail(address);
+    }
+}
+
+static int bind_port(int fd, int family, uint16_t port)
 {
     struct sockaddr_in6 six = {.sin6_family = AF_INET6,
                                .sin6_port = htons(port)};
-    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in four = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = only};
     if (family == AF_INET)
         return bind(fd, (struct sockaddr *)&four, sizeof(four));
     set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
@@ -30,13 +41,13 @@ int net_listen(int type, uint16_t port)
 {
     /* A kernel without IPv6 refuses the socket, or else the address. */
     static const int families[] = {AF_INET6, AF_INET};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = only.s_addr ? 1 : 0; i < 2; i++) {
         int fd = socket(families[i], type | SOCK_CLOEXEC, 0);
         if (fd < 0)
             continue;
         set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
         set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-        if (bind_to_all(fd, families[i], port) == 0 &&
+        if (bind_port(fd, families[i], port) == 0 &&
             (type == SOCK_DGRAM || listen(fd, 4096) == 0))
             return fd;
         if (errno != EADDRNOTAVAIL)

@@ -1,6 +1,5 @@
-#include "json_patch.h"
+#include "manager/json_patch.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,7 +139,7 @@ static bool apply(struct json_object *doc, struct json_object *op)
     return false;
 }
 
-const char *json_patch_apply(struct json_object *doc, struct json_object *patch)
+const char *json_patch_run(struct json_object *doc, struct json_object *patch)
 {
     for (size_t i = 0; i < json_object_array_length(patch); i++) {
         struct json_object *op = json_object_array_get_idx(patch, i);
@@ -149,4 +148,30 @@ const char *json_patch_apply(struct json_object *doc, struct json_object *patch)
             return json_object_to_json_string_ext(op, JSON_C_TO_STRING_PLAIN);
     }
     return NULL;
+}
+
+struct json_object *json_pointer_value(struct json_object *doc,
+                                       const char *path)
+{
+    struct place at;
+
+    if (!*path)
+        return doc;
+    return find_place(doc, path, &at) ? child(at.parent, at.key) : NULL;
+}
+
+bool json_pointer_put(struct json_object *doc, const char *path,
+                      struct json_object *value)
+{
+    struct place at;
+
+    if (!find_place(doc, path, &at) ||
+        !json_object_is_type(at.parent, json_type_object)) {
+        json_object_put(value);
+        return false;
+    }
+    if (value)
+        return json_object_object_add(at.parent, at.key, value) == 0;
+    json_object_object_del(at.parent, at.key);
+    return true;
 }

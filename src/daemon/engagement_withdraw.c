@@ -1,0 +1,278 @@
+/*
+ * engagement_withdraw.c - engagements that the manager is to end
+ *
+ * Who detaches is not to wait for a link that is lost, and the workload is not
+ * to stay engaged for that: what was withdrawn is remembered, also for the next
+ * tp-daemon, until the manager has answered. Each new link is asked what else
+ * it has of this session: the manager's table must not hold what this one does
+ * not.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/engagement_internal.h"
+#include "daemon/session.h"
+
+#define WAIT_MS 5000
+
+struct withdrawal {
+    TAILQ_ENTRY(withdrawal) entry;
+    char id[ENGAGEMENT_ID_LEN + 1];
+    char name[254]; /* "": it was left over */
+    bool asking;    /* a DELETE is under way */
+};
+
+/* A DELETE under way; its withdrawal may be gone when the answer comes. */
+struct ask {
+    struct engagements *e;
+    char id[ENGAGEMENT_ID_LEN + 1];
+    engagement_done_cb *done_cb;
+    void *arg;
+    uv_timer_t *timer; /* done_cb has waited long enough */
+};
+
+/* ---- the list ---- */
+
+static struct withdrawal *find(const struct engagements *e, const char *id)
+{
+    struct withdrawal *w;
+
+    TAILQ_FOREACH(w, &e->withdrawals, entry)
+    {
+        if (!strcmp(w->id, id))
+            return w;
+    }
+    return NULL;
+}
+
+static void drop(struct engagements *e, struct withdrawal *w)
+{
+    TAILQ_REMOVE(&e->withdrawals, w, entry);
+    e->withdrawal_count--;
+    free(w);
+}
+
+static struct withdrawal *remember(struct engagements *e, const char *id,
+                                   const char *name)
+{
+    struct withdrawal *w = find(e, id);
+
+    if (w)
+        return w;
+    if (e->withdrawal_count == WITHDRAWALS_MAX) {
+        log_warn("too many engagements to end: %s is forgotten",
+                 TAILQ_FIRST(&e->withdrawals)->id);
+        drop(e, TAILQ_FIRST(&e->withdrawals));
+    }
+    w = calloc(1, sizeof(*w));
+    if (!w)
+        return NULL;
+    snprintf(w->id, sizeof(w->id), "%s", id);
+    snprintf(w->name, sizeof(w->name), "%s", name);
+    TAILQ_INSERT_TAIL(&e->withdrawals, w, entry);
+    e->withdrawal_count++;
+    return w;
+}
+
+void engagement_withdrawals_free(struct engagements *e)
+{
+    while (!TAILQ_EMPTY(&e->withdrawals))
+        drop(e, TAILQ_FIRST(&e->withdrawals));
+}
+
+static struct json_object *describe(const struct withdrawal *w)
+{
+    struct json_object *obj = json_object_new_object();
+
+    json_put_str(obj, "id", w->id);
+    json_put_str(obj, "name", w->name);
+    return obj;
+}
+
+struct json_object *engagements_withdrawn(const struct engagements *e)
+{
+    struct json_object *array = json_object_new_array();
+    const struct withdrawal *w;
+
+    TAILQ_FOREACH(w, &e->withdrawals, entry)
+    {
+        json_object_array_add(array, describe(w));
+    }
+    return array;
+}
+
+void engagement_withdrawals_keep(const struct engagements *e,
+                                 struct json_object *array)
+{
+    const struct withdrawal *w;
+
+    TAILQ_FOREACH(w, &e->withdrawals, entry)
+    {
+        struct json_object *item = describe(w);
+
+        json_object_object_add(item, "withdrawn",
+                               json_object_new_boolean(true));
+        json_object_array_add(array, item);
+    }
+}
+
+static bool is_id(const char *text)
+{
+    return strlen(text) == ENGAGEMENT_ID_LEN &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789") ==
+               ENGAGEMENT_ID_LEN;
+}
+
+bool engagement_withdrawal_resume(struct engagements *e,
+                                  struct json_object *kept)
+{
+    const char *id = json_get_str(kept, "id", "");
+
+    if (!json_get_bool(kept, "withdrawn", false))
+        return false;
+    if (is_id(id))
+        remember(e, id, json_get_str(kept, "name", ""));
+    return true;
+}
+
+/* ---- DELETE ---- */
+
+static void free_handle_cb(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+/* Tells whoever waits, once; the answer may still be under way. */
+static void tell(struct ask *ask, bool told)
+{
+    engagement_done_cb *done_cb = ask->done_cb;
+
+    ask->done_cb = NULL;
+    if (ask->timer)
+        uv_close((uv_handle_t *)ask->timer, free_handle_cb);
+    ask->timer = NULL;
+    if (done_cb)
+        done_cb(ask->arg, told);
+}
+
+/* Another 4xx would be said again and again: 404 is what was wanted. */
+static bool is_answer(int status)
+{
+    return status >= 200 && status < 500 && status != 429;
+}
+
+static void withdrawn_cb(void *arg, int status, const char *body, size_t len)
+{
+    struct ask *ask = arg;
+    struct engagements *e = ask->e;
+    struct withdrawal *w = find(e, ask->id);
+
+    (void)body;
+    (void)len;
+    if (status >= 400 && status != 404)
+        log_warn("the manager has not ended engagement %s: %d", ask->id,
+                 status);
+    if (w)
+        w->asking = false;
+    if (w && is_answer(status)) {
+        drop(e, w);
+        engagements_keep(e);
+    } else if (w) {
+        engagements_retry(e); /* the link may be another one by now */
+    }
+    tell(ask, is_answer(status));
+    free(ask);
+}
+
+static void late_cb(uv_timer_t *timer)
+{
+    tell(timer->data, false);
+}
+
+static void start_timer(struct ask *ask)
+{
+    ask->timer = malloc(sizeof(*ask->timer));
+    if (!ask->timer)
+        return;
+    uv_timer_init(ask->e->loop, ask->timer);
+    ask->timer->data = ask;
+    uv_timer_start(ask->timer, late_cb, WAIT_MS, 0);
+}
+
+/* NULL: there is no link, or no room on it. */
+static struct ask *send_delete(struct engagements *e, struct withdrawal *w)
+{
+    char path[sizeof(PATH_ENGAGEMENTS) + ENGAGEMENT_ID_LEN + 2];
+    struct ask *ask = e->tunnel ? calloc(1, sizeof(*ask)) : NULL;
+
+    if (!ask)
+        return NULL;
+    ask->e = e;
+    memcpy(ask->id, w->id, sizeof(ask->id));
+    snprintf(path, sizeof(path), PATH_ENGAGEMENTS "/%s", w->id);
+    w->asking = true;
+    if (tunnel_request(e->tunnel, "DELETE", path, NULL, withdrawn_cb, ask) == 0)
+        return ask;
+    w->asking = false;
+    engagements_retry(e);
+    free(ask);
+    return NULL;
+}
+
+void engagement_withdraw(struct engagements *e, const char *id,
+                         const char *name, engagement_done_cb *cb, void *arg)
+{
+    struct withdrawal *w = remember(e, id, name);
+    struct ask *ask = w && !w->asking ? send_delete(e, w) : NULL;
+
+    engagements_keep(e);
+    if (ask) {
+        ask->done_cb = cb;
+        ask->arg = arg;
+        if (cb)
+            start_timer(ask);
+    } else if (cb) {
+        cb(arg, false);
+    }
+}
+
+void engagement_withdraw_all(struct engagements *e)
+{
+    struct withdrawal *w;
+
+    TAILQ_FOREACH(w, &e->withdrawals, entry)
+    {
+        if (!w->asking)
+            send_delete(e, w);
+    }
+}
+
+/* ---- what was left over ---- */
+
+static void listed_cb(void *arg, int status, const char *body, size_t len)
+{
+    struct engagements *e = arg;
+    cleanup_json struct json_object *answer =
+        status == 200 ? json_parse_text(body, len, NULL) : NULL;
+    struct json_object *list = json_get_array(answer, "engagements");
+
+    for (size_t i = 0; i < json_array_len(list); i++) {
+        const char *id =
+            json_get_str(json_object_array_get_idx(list, i), "id", "");
+
+        if (!is_id(id) || engagements_by_id(e, id) || find(e, id))
+            continue;
+        log_info("engagement %s was left over in the cluster: it ends", id);
+        engagement_withdraw(e, id, "", NULL, NULL);
+    }
+}
+
+void engagement_reconcile(struct engagements *e)
+{
+    tunnel_request(e->tunnel, "GET", PATH_ENGAGEMENTS, NULL, listed_cb, e);
+}
