@@ -20,6 +20,7 @@ CHART_FILES = \
 	chart/tp/templates/restore-services.yaml \
 	chart/tp/templates/service.yaml \
 	chart/tp/templates/test.yaml \
+	chart/tp/templates/uninstall.yaml \
 	chart/tp/templates/webhook.yaml
 EXTRA_DIST += $(CHART_FILES) chart/README.md
 

@@ -15,9 +15,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/forward.h"
 #include "agent/path_internal.h"
 #include "net/dial.h"
+#include "net/forward.h"
+#include "net/socket.h"
 #include "tunnel/relay.h"
 
 enum conn_state {
@@ -47,7 +48,7 @@ static void conn_free(struct conn *c)
     struct agent_path *p = c->port->path;
 
     if (c->fd >= 0)
-        socket_reset(c->fd);
+        socket_abort(c->fd);
     tap_end(&c->tap, true, uv_now(p->loop));
     if (!LIST_EMPTY(&p->tees.list))
         path_wake(p);
@@ -82,11 +83,26 @@ static void forward_ended_cb(void *arg, uint64_t bytes)
     conn_free(c);
 }
 
+static void copy_cb(void *arg, const void *data, size_t len)
+{
+    struct conn *c = arg;
+
+    tap_write(&c->tap, data, len);
+}
+
+static void copy_end_cb(void *arg, bool reset)
+{
+    struct conn *c = arg;
+
+    tap_end(&c->tap, reset, uv_now(c->port->path->loop));
+}
+
 static void dialled_cb(void *arg, int status, int fd)
 {
     static const int on = 1;
     struct conn *c = arg;
     struct agent_path *p = c->port->path;
+    const struct forward_tap copies = {copy_cb, copy_end_cb, c};
     int client = c->fd;
 
     c->op = NULL;
@@ -99,7 +115,8 @@ static void dialled_cb(void *arg, int status, int fd)
     c->state = CONN_FORWARDED;
     c->fd = -1;
     add_copies(c);
-    c->forward = forward_create(p->loop, &p->pipes, client, fd, &c->tap,
+    c->forward = forward_create(p->loop, &p->pipes, client, fd,
+                                tap_is_empty(&c->tap) ? NULL : &copies,
                                 forward_ended_cb, c);
     if (!c->forward)
         conn_refuse(c);
@@ -234,7 +251,7 @@ void conn_start(struct port *port, int fd, const union sockaddr_any *app)
 
     if (!c) {
         p->stats.refused++;
-        socket_reset(fd);
+        socket_abort(fd);
         return;
     }
     c->port = port;

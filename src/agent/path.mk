@@ -1,10 +1,8 @@
 # The data path of tp-agent: its sources for libtp-agent.a, its tests.
 AGENT_PATH_SOURCES = \
 	src/agent/conn.c \
-	src/agent/forward.c src/agent/forward.h \
 	src/agent/listening.c \
 	src/agent/path.c src/agent/path.h src/agent/path_internal.h \
-	src/agent/pipes.c src/agent/pipes.h \
 	src/agent/port.c \
 	src/agent/rules.c src/agent/rules.h \
 	src/agent/tee.c src/agent/tee.h \

@@ -17,7 +17,7 @@
 #include <sys/queue.h>
 
 #include "agent/path.h"
-#include "agent/pipes.h"
+#include "net/pipes.h"
 #include "agent/tee.h"
 #include "base/flow_table.h"
 #include "net/listen.h"

@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/forward.h"
 #include "agent/path_internal.h"
+#include "net/socket.h"
 
 static void set_int(int fd, int level, int name, int value)
 {
@@ -110,7 +110,7 @@ static void accept_cb(void *arg, int fd, const union sockaddr_any *peer)
     if (!meant_for(port, fd, peer->sa.sa_family, &app) &&
         port->config.mode != PORT_DIRECT) {
         port->path->stats.refused++;
-        socket_reset(fd);
+        socket_abort(fd);
         return;
     }
     conn_start(port, fd, &app);

@@ -2,10 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/ip.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <config.h>
@@ -15,9 +12,7 @@
 #include "base/cleanup.h"
 #include "base/encoding.h"
 #include "base/json.h"
-#include "net/dial.h"
-#include "tunnel/relay.h"
-#include "tunnel/udp.h"
+#include "tunnel/serve.h"
 
 #define CONNECT_MS 10000 /* loopback answers at once, or its queue is full */
 
@@ -103,132 +98,20 @@ static int answer_request(const struct serve *v, struct tunnel_stream *s,
 /* ---- the pod's own ports --------------------------------------------------
  */
 
-/* Until the connection is there the stream's user is one of these. */
-struct pod_dial {
-    uv_loop_t *loop;
-    struct tunnel_stream *stream;
-    struct connect_op *op;
-};
-
-static void dial_closed_cb(void *arg, int status)
+static int dial(const struct serve *v, struct tunnel_stream *s,
+                const struct tunnel_open *open)
 {
-    struct pod_dial *d = arg;
+    static const struct tunnel_serve_ops ops = {0};
+    /* With the TOS that the redirect rules let pass: it is the app that is
+     * meant, also at a port that is engaged. */
+    const struct tunnel_serve_config config = {
+        .addr = open->addr,
+        .udp = open->kind == TUNNEL_UDP,
+        .tos = AGENT_APP_TOS,
+        .timeout_ms = CONNECT_MS,
+    };
 
-    (void)status;
-    if (d->op)
-        connect_cancel(d->op);
-    free(d);
-}
-
-static ssize_t dial_pull_cb(void *arg, void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return -EAGAIN;
-}
-
-static ssize_t dial_push_cb(void *arg, const void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return 0; /* stays in the window until the relay takes it */
-}
-
-static void dial_eof_cb(void *arg)
-{
-    (void)arg;
-}
-
-static const struct tunnel_stream_ops dial_ops = {
-    .pull_cb = dial_pull_cb,
-    .push_cb = dial_push_cb,
-    .eof_cb = dial_eof_cb,
-    .closed_cb = dial_closed_cb,
-};
-
-static void relay_ended_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out)
-{
-    (void)arg;
-    (void)bytes_in;
-    (void)bytes_out;
-}
-
-static void connected_cb(void *arg, int status, int fd)
-{
-    struct pod_dial *d = arg;
-    struct tunnel_stream *s = d->stream;
-
-    d->op = NULL;
-    if (status < 0) {
-        tunnel_stream_answer(s, status); /* closed_cb frees d */
-        return;
-    }
-    status = tunnel_stream_answer(s, 0);
-    if (status < 0) {
-        close(fd);
-        tunnel_stream_reset(s, status);
-        return;
-    }
-    relay_create(d->loop, fd, s, relay_ended_cb, NULL);
-    free(d);
-}
-
-/* With the TOS that the redirect rules let pass: it is the app that is meant,
- * also at a port that is engaged. A socket, or a negative errno. */
-static int pod_socket(const union sockaddr_any *addr, int type)
-{
-    const int tos = AGENT_APP_TOS;
-    bool ipv6 = addr->sa.sa_family == AF_INET6;
-    int fd = socket(addr->sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int rc;
-
-    if (fd < 0)
-        return -errno;
-    if (setsockopt(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TCLASS : IP_TOS,
-                   &tos, sizeof(tos)) == 0)
-        return fd;
-    rc = -errno;
-    close(fd);
-    return rc;
-}
-
-static int dial_tcp(const struct serve *v, struct tunnel_stream *s,
-                    const union sockaddr_any *addr)
-{
-    struct pod_dial *d = calloc(1, sizeof(*d));
-
-    if (!d)
-        return -ENOMEM;
-    d->loop = v->loop;
-    d->stream = s;
-    d->op = connect_start_fd(v->loop, pod_socket(addr, SOCK_STREAM), addr,
-                             CONNECT_MS, connected_cb, d);
-    if (!d->op) {
-        free(d);
-        return -ENOMEM;
-    }
-    tunnel_stream_set_user(s, &dial_ops, d);
-    return 0;
-}
-
-static int dial_udp(const struct serve *v, struct tunnel_stream *s,
-                    const union sockaddr_any *addr)
-{
-    int fd = pod_socket(addr, SOCK_DGRAM);
-
-    if (fd < 0)
-        return fd;
-    if (connect(fd, &addr->sa, sockaddr_len(addr)) < 0) {
-        int rc = -errno;
-
-        close(fd);
-        return rc;
-    }
-    if (!tunnel_udp_serve(v->loop, s, fd, 0, NULL, NULL))
-        return -ENOMEM;
-    return 0;
+    return tunnel_serve(v->loop, s, &config, &ops, NULL);
 }
 
 /* Exactly these two: other addresses of 127/8 may belong to nobody, or to a
@@ -249,6 +132,5 @@ int serve_open(void *arg, struct tunnel_stream *s,
         return answer_request(v, s, open);
     if (!is_loopback(&open->addr))
         return -EACCES;
-    return open->kind == TUNNEL_UDP ? dial_udp(v, s, &open->addr)
-                                    : dial_tcp(v, s, &open->addr);
+    return dial(v, s, open);
 }

@@ -48,6 +48,7 @@ struct cli_command {
     const char *usage;   /* what follows the name: "[flags] [ACTION]" */
     const char *details; /* paragraphs for help and man page; may be NULL */
     const char *example; /* lines, each "  tp ..."; may be NULL */
+    const char *exits;   /* exit statuses beside the usual; may be NULL */
     const struct cli_option *options; /* may be NULL */
     int min_args, max_args;           /* positional; max -1: any number */
     bool hidden;                      /* not in lists */

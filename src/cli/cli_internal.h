@@ -44,6 +44,16 @@ void cli_help_overview(FILE *out);
 void cli_help_command(FILE *out, const struct cli_command *cmd);
 /* Lists "config view", "config ..." for a first word; false: unknown. */
 bool cli_help_group(FILE *out, const char *word);
+/* The usual exit statuses. */
+#define CLI_EXITS                                                              \
+    "  0    success\n"                                                         \
+    "  1    it failed; the reason is on standard error\n"                      \
+    "  2    it was called wrongly\n"                                           \
+    "  130  it was interrupted\n"
+#define CLI_MAN_DATE "November 24, 2026"
+
+/* help_man.c: the list of commands for tp.1, and the page of one command. */
 void cli_help_man(FILE *out);
+void cli_help_man_page(FILE *out, const struct cli_command *cmd);
 
 #endif

@@ -105,6 +105,11 @@ const struct cli_command cmd_detach = {
     .name = "detach",
     .summary = "end an engagement; the cluster answers again",
     .usage = "NAME... | --all",
+    .details = "New connections go to the cluster again at once; those that "
+               "run end by themselves.\nThe agent stays in the pods for a "
+               "while (tp uninstall). 'leave' is the same.\n",
+    .example = "  tp detach web\n"
+               "  tp detach --all\n",
     .options = options,
     .max_args = -1,
     .run = run,

@@ -17,6 +17,7 @@
 #include "cli/common_options.h"
 #include "cli/docker_run.h"
 #include "cli/engage.h"
+#include "cli/engage_limits.h"
 #include "cli/engage_options.h"
 #include "cli/environment.h"
 #include "cli/program.h"
@@ -28,7 +29,8 @@ struct run {
     const char *type;
     const char *name; /* of the engagement */
     struct json_object *request, *local, *env;
-    char **words; /* the command; NULL: none */
+    struct limits limits; /* of the container, with --limits */
+    char **words;         /* the command; NULL: none */
     bool already;
 };
 
@@ -123,7 +125,8 @@ static int fetch_environment(struct run *r, struct tp_error *err)
 static int run_docker(struct run *r, bool *detached, struct tp_error *err)
 {
     struct docker_run d;
-    int rc = docker_run_build(&d, r->words, r->g.daemon.name, r->env, err);
+    int rc = docker_run_build(&d, r->words, r->g.daemon.name, r->env,
+                              &r->limits, err);
 
     *detached = d.detached;
     if (rc == 0 && d.left_out > 0)
@@ -159,10 +162,14 @@ static void disengage(struct run *r)
         engage_named("disengage", r->name);
     cleanup_json struct json_object *answer = NULL;
     struct tp_error err = {0};
+    char code[sizeof(r->g.cli->error_code)];
 
+    /* The reason why it is ended stays the command's. */
+    memcpy(code, r->g.cli->error_code, sizeof(code));
     engage_ignore_signals(&r->g);
     if (engage_ask(&r->g, request, ASK_MS, &answer, &err) < 0 && r->local)
         cli_warn(r->g.cli, "%s is not ended: %s", r->name, err.text);
+    memcpy(r->g.cli->error_code, code, sizeof(code));
 }
 
 static int run_command(struct run *r, struct tp_error *err)
@@ -213,8 +220,12 @@ static int check_command(struct run *r, struct tp_error *err)
     int rc;
 
     if (!r->words || !docker_run_is(r->words))
-        return 0;
-    rc = docker_run_build(&d, r->words, "x", NULL, err);
+        return cli_has(r->g.cli, "limits")
+                   ? tp_error_set(err, -EINVAL,
+                                  "--limits is for a container that tp starts: "
+                                  "-- docker run IMAGE")
+                   : 0;
+    rc = docker_run_build(&d, r->words, "x", NULL, NULL, err);
     docker_run_release(&d);
     return rc;
 }
@@ -246,6 +257,8 @@ static int engage_and_run(struct run *r, struct tp_error *err)
         rc = engage_start(&r->g, r->request, &r->local, &r->already, err);
     if (rc == 0 && wants_environment(r))
         rc = fetch_environment(r, err);
+    if (rc == 0 && cli_has(r->g.cli, "limits"))
+        rc = engage_limits_fetch(&r->g, r->name, &r->limits, err);
     if (rc < 0) {
         if (!r->already)
             disengage(r);
@@ -313,6 +326,9 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
          .help = "what the engagement is called here (default: WORKLOAD)"},    \
         {.name = "docker-run",                                                 \
          .help = "what follows '--' are arguments of 'docker run'"},           \
+        {.name = "limits",                                                     \
+         .help = "give that container the limits of cpu and memory of the "    \
+                 "one in the cluster"},                                        \
         {.name = "timeout",                                                    \
          .arg = "TIME",                                                        \
          .help = "how long to wait until it is ready (default 120s)"},         \
@@ -334,6 +350,9 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
         {.name = "service",                                                    \
          .arg = "NAME",                                                        \
          .help = "the Service that REMOTE belongs to"},                        \
+        {.name = "no-local-shortcut",                                          \
+         .help = "calls from here to what is taken over go through the "       \
+                 "cluster, too"},                                              \
     {                                                                          \
         .name = "force",                                                       \
         .help = "take over from whoever holds it (needs the right to)"         \
@@ -346,8 +365,13 @@ static const struct cli_option ingest_options[] = {OPTIONS_ENGAGE, {0}};
 #define DETAILS_COMMAND                                                        \
     "\nA command behind '--' gets the container's variables; 'docker run' "    \
     "starts its\ncontainer in the session's network. The engagement ends "     \
-    "with it, and its exit status is tp's.\nWORKLOAD is NAME or KIND/NAME "    \
+    "with it, and its exit status is tp's. With --limits the container may "   \
+    "use as much cpu and\nmemory as the one in the cluster, unless flags of "  \
+    "docker's say otherwise.\nWORKLOAD is NAME or KIND/NAME "                  \
     "(deploy, sts, ds, rs, pod).\n"
+
+#define EXITS                                                                  \
+    "  with a command behind '--': its own (128 + N if signal N ended it)\n"
 
 static int run_intercept(struct cli *cli, struct tp_error *err)
 {
@@ -381,7 +405,10 @@ const struct cli_command cmd_intercept = {
         "in the cluster goes on running; where\nnobody listens here, "
         "it answers.\n" DETAILS_COMMAND,
     .example = "  tp intercept web --port 8080:http\n"
-               "  tp intercept web -p 8080:http -- docker run --rm myimage\n",
+               "  tp intercept web -p 8080:http --limits -- docker run --rm "
+               "myimage\n"
+               "  tp intercept dns -p 5300:dns/udp --to-pod 8053\n",
+    .exits = EXITS,
     .options = traffic_options,
     .min_args = 1,
     .max_args = -1,
@@ -396,6 +423,7 @@ const struct cli_command cmd_replace = {
                "meanwhile (consumers of\nqueues). Its pods are rolled out "
                "twice: now and at the end.\n" DETAILS_COMMAND,
     .example = "  tp replace worker -- docker run --rm myworker\n",
+    .exits = EXITS,
     .options = traffic_options,
     .min_args = 1,
     .max_args = -1,
@@ -410,7 +438,9 @@ const struct cli_command cmd_mirror = {
         "What clients send is copied to 127.0.0.1:LOCAL; what the "
         "program here answers is\ndropped. The container in the "
         "cluster answers all, however slow the copy is.\n" DETAILS_COMMAND,
-    .example = "  tp mirror web --port 8080:http\n",
+    .example = "  tp mirror web --port 8080:http\n"
+               "  tp mirror sts/db --port 5432 -- docker run --rm mydb\n",
+    .exits = EXITS,
     .options = traffic_options,
     .min_args = 1,
     .max_args = -1,
@@ -421,6 +451,7 @@ const struct cli_command cmd_wiretap = {
     .name = "wiretap",
     .summary = "the same as mirror",
     .usage = USAGE,
+    .exits = EXITS,
     .options = traffic_options,
     .min_args = 1,
     .max_args = -1,
@@ -435,6 +466,7 @@ const struct cli_command cmd_ingest = {
     .details = DETAILS_COMMAND,
     .example = "  tp ingest web --env-file web.env\n"
                "  tp ingest web -- docker run --rm -it myimage\n",
+    .exits = EXITS,
     .options = ingest_options,
     .min_args = 1,
     .max_args = -1,

@@ -147,6 +147,8 @@ const struct cli_command cmd_gather_logs = {
     .details = "The status, the daemon's log, and for each engagement the "
                "recent lines of the\nagents in its pods. No environment and no "
                "credentials are in them.\n",
+    .example = "  tp gather-logs\n"
+               "  tp gather-logs --output /tmp/for-the-issue\n",
     .options = options,
     .run = run,
 };

@@ -1,6 +1,7 @@
 /* cmd_helm.c - tp helm: the helm program with the chart that tp carries */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "cli/chart_archive.h"
@@ -23,6 +24,21 @@ static const char *helm_program(void)
     const char *program = getenv("TP_HELM");
 
     return program && *program ? program : "helm";
+}
+
+/* Helm is silent about hooks. */
+static void tell_of_hook(struct cli *cli)
+{
+    if (strcmp(cli_arg(cli, 0), "uninstall") != 0)
+        return;
+    for (size_t i = 1; cli_arg(cli, i); i++) {
+        if (!strcmp(cli_arg(cli, i), "--no-hooks") ||
+            !strncmp(cli_arg(cli, i), "--dry-run", strlen("--dry-run")))
+            return;
+    }
+    cli_note(cli, "first the agents leave the workloads' pods, which are "
+                  "rolled out once (at most 4 minutes, chart value "
+                  "uninstall.timeoutSeconds; --no-hooks leaves them)");
 }
 
 static int run_helm(struct cli *cli, char *const *argv, struct tp_error *err)
@@ -57,7 +73,10 @@ static int run_in(struct cli *cli, const char *dir, struct tp_error *err)
     }
     req.chart = chart;
     argv = chart_helm_argv(&req, err);
-    return argv ? run_helm(cli, argv, err) : -EINVAL;
+    if (!argv)
+        return -EINVAL;
+    tell_of_hook(cli);
+    return run_helm(cli, argv, err);
 }
 
 static int run(struct cli *cli, struct tp_error *err)
@@ -89,7 +108,10 @@ const struct cli_command cmd_helm = {
         " unless RELEASE follows the action; its namespace is made if need\n"
         "be.\n\n"
         "All other flags go to helm as they are: --set, -f, --wait, --dry-run,"
-        "\n--install and so on. 'values' prints the chart's values with their "
+        "\n--install and so on. 'uninstall' takes the agents out of all "
+        "pods first, which are\nrolled out once (chart values uninstall.*); "
+        "with --no-hooks they stay and let all\ntraffic through. 'values' "
+        "prints the chart's values with their "
         "meaning.\nThe exit status is helm's.\n",
     .example = "  tp helm install --wait\n"
                "  tp helm upgrade --install -f values.yaml\n"

@@ -185,6 +185,13 @@ const struct cli_command cmd_list = {
     .name = "list",
     .summary = "workloads of a namespace and who engages them",
     .usage = "[flags]",
+    .details = "Deployments, StatefulSets, DaemonSets, ReplicaSets and pods "
+               "that belong to nobody,\nwith their agents and everybody's "
+               "engagements; then those of this session and where\ntheir "
+               "ports lead.\n",
+    .example = "  tp list\n"
+               "  tp list -n team-a --watch\n"
+               "  tp list --format json\n",
     .options = options,
     .run = run,
 };

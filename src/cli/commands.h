@@ -19,6 +19,7 @@ extern const struct cli_command cmd_mirror;
 extern const struct cli_command cmd_quit;
 extern const struct cli_command cmd_replace;
 extern const struct cli_command cmd_status;
+extern const struct cli_command cmd_uninstall;
 extern const struct cli_command cmd_version;
 extern const struct cli_command cmd_wiretap;
 

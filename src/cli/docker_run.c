@@ -1,6 +1,7 @@
 #include "cli/docker_run.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "cli/environment.h"
+#include "cli/limits.h"
 
 extern char **environ;
 
@@ -113,10 +115,25 @@ static int read_short(struct docker_run *run, const char *word,
                 return refuse(i, err);
         }
         run->detached = run->detached || *c == 'd';
+        run->own_memory = run->own_memory || *c == 'm';
         if (!strchr(SHORT_SWITCHES, *c))
             return c[1] == '\0';
     }
     return 0;
+}
+
+static bool is_word(const char *name, size_t len, const char *word)
+{
+    return len == strlen(word) && !strncmp(name, word, len);
+}
+
+/* Docker refuses --cpus beside --cpu-quota and --cpu-period. */
+static void note_limits(struct docker_run *run, const char *name, size_t len)
+{
+    run->own_cpus = run->own_cpus || is_word(name, len, "cpus") ||
+                    is_word(name, len, "cpu-quota") ||
+                    is_word(name, len, "cpu-period");
+    run->own_memory = run->own_memory || is_word(name, len, "memory");
 }
 
 static int read_long(struct docker_run *run, const char *word,
@@ -128,6 +145,7 @@ static int read_long(struct docker_run *run, const char *word,
 
     if (rc < 0)
         return rc;
+    note_limits(run, name, len);
     if (len == strlen("detach") && !strncmp(name, "detach", len))
         run->detached = strcmp(name + len, "=false") != 0;
     return name[len] == '\0' && !is_switch(name, len);
@@ -242,18 +260,39 @@ static bool push_network(struct docker_run *out, size_t *n, const char *daemon)
     return push(out->argv, n, "--network") && push(out->argv, n, network);
 }
 
+static bool push_limits(struct docker_run *out, size_t *n,
+                        const struct limits *limits)
+{
+    char text[32];
+    bool good = true;
+
+    if (limits->millicpus > 0 && !out->own_cpus) {
+        snprintf(text, sizeof(text), "%" PRId64 ".%03d",
+                 limits->millicpus / 1000, (int)(limits->millicpus % 1000));
+        good = push(out->argv, n, "--cpus") && push(out->argv, n, text);
+    }
+    if (good && limits->memory > 0 && !out->own_memory) {
+        snprintf(text, sizeof(text), "%" PRId64, limits->memory);
+        good = push(out->argv, n, "--memory") && push(out->argv, n, text);
+    }
+    return good;
+}
+
 static bool build_words(struct docker_run *out, char *const *words,
-                        const char *daemon, struct json_object *env)
+                        const char *daemon, struct json_object *env,
+                        const struct limits *limits)
 {
     size_t head = head_length(words), n = 0, count = count_words(words);
     size_t variables = env ? (size_t)json_object_object_length(env) : 0;
     bool good;
 
-    out->argv = calloc(count + 2 * variables + 5, sizeof(*out->argv));
+    out->argv = calloc(count + 2 * variables + 9, sizeof(*out->argv));
     good = out->argv != NULL;
     for (size_t i = 0; good && i < head; i++)
         good = push(out->argv, &n, words[i]);
     good = good && push_network(out, &n, daemon);
+    if (good && limits)
+        good = push_limits(out, &n, limits);
     if (good && env)
         good = push_environment(out, &n, env);
     for (size_t i = head; good && i < count; i++)
@@ -263,7 +302,7 @@ static bool build_words(struct docker_run *out, char *const *words,
 
 int docker_run_build(struct docker_run *out, char *const *words,
                      const char *daemon, struct json_object *env,
-                     struct tp_error *err)
+                     const struct limits *limits, struct tp_error *err)
 {
     size_t left_out;
     int rc;
@@ -275,7 +314,7 @@ int docker_run_build(struct docker_run *out, char *const *words,
         rc = make_env_file(out, env, err);
     if (rc < 0)
         return rc;
-    if (!build_words(out, words, daemon, env))
+    if (!build_words(out, words, daemon, env, limits))
         return tp_error_errno(err, -ENOMEM, "docker run");
     if (env)
         out->envp = docker_run_environ(env, &left_out);

@@ -182,5 +182,7 @@ struct json_object *engage_request(const struct cli *cli, const char *type,
                            json_object_new_boolean(cli_has(cli, "force")));
     json_object_object_add(obj, "yes",
                            json_object_new_boolean(cli_has(cli, "yes")));
+    if (cli_has(cli, "no-local-shortcut"))
+        json_object_object_add(obj, "shortcut", json_object_new_boolean(false));
     return obj;
 }

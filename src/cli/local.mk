@@ -13,6 +13,7 @@ libtp_cli_a_SOURCES = \
 	src/cli/cmd_list.c \
 	src/cli/cmd_quit.c \
 	src/cli/cmd_status.c \
+	src/cli/cmd_uninstall.c \
 	src/cli/cmd_version.c \
 	src/cli/commands.c src/cli/commands.h \
 	src/cli/common_options.c src/cli/common_options.h \
@@ -20,11 +21,13 @@ libtp_cli_a_SOURCES = \
 	src/cli/daemon.c src/cli/daemon.h src/cli/daemon_list.c \
 	src/cli/docker_run.c src/cli/docker_run.h \
 	src/cli/engage.c src/cli/engage.h \
+	src/cli/engage_limits.c src/cli/engage_limits.h \
 	src/cli/engage_options.c src/cli/engage_options.h \
 	src/cli/environment.c src/cli/environment.h \
-	src/cli/help.c \
+	src/cli/help.c src/cli/help_man.c \
 	src/cli/helper.c src/cli/helper.h \
 	src/cli/image.c src/cli/image.h \
+	src/cli/limits.c src/cli/limits.h \
 	src/cli/options.c \
 	src/cli/output.c \
 	src/cli/program.c src/cli/program.h \

@@ -209,14 +209,17 @@ static void ask_timeout_cb(uv_timer_t *timer)
     control_finish(conn);
 }
 
-static void ask(struct control_conn *conn, const char *path)
+/* body NULL: a GET. */
+static void ask_with(struct control_conn *conn, const char *path,
+                     const char *body)
 {
     struct control_later *l = later(conn);
     int rc;
 
     if (!l)
         return;
-    rc = engagements_ask(table_of(conn), path, answered_cb, l);
+    rc = body ? engagements_post(table_of(conn), path, body, answered_cb, l)
+              : engagements_ask(table_of(conn), path, answered_cb, l);
     if (rc == 0) {
         uv_timer_start(&conn->timer, ask_timeout_cb, ASK_MS, 0);
         return;
@@ -225,6 +228,11 @@ static void ask(struct control_conn *conn, const char *path)
     control_send_error(conn, rc == -ENOTCONN ? "not-connected" : "internal",
                        "there is no link to the cluster now");
     control_finish(conn);
+}
+
+static void ask(struct control_conn *conn, const char *path)
+{
+    ask_with(conn, path, NULL);
 }
 
 static void refuse_idle(struct control_conn *conn)
@@ -248,7 +256,9 @@ static void refuse_unknown(struct control_conn *conn)
     control_finish(conn);
 }
 
-void op_environment(struct control_conn *conn, struct json_object *request)
+/* /tp/v1/engagements/ID/WHAT */
+static void ask_of_engagement(struct control_conn *conn,
+                              struct json_object *request, const char *what)
 {
     struct engagement *eng =
         engagements_find(table_of(conn), json_get_str(request, "name", ""));
@@ -258,9 +268,19 @@ void op_environment(struct control_conn *conn, struct json_object *request)
         refuse_unknown(conn);
         return;
     }
-    snprintf(path, sizeof(path), "/tp/v1/engagements/%s/environment",
-             engagement_id(eng));
+    snprintf(path, sizeof(path), "/tp/v1/engagements/%s/%s", engagement_id(eng),
+             what);
     ask(conn, path);
+}
+
+void op_environment(struct control_conn *conn, struct json_object *request)
+{
+    ask_of_engagement(conn, request, "environment");
+}
+
+void op_limits(struct control_conn *conn, struct json_object *request)
+{
+    ask_of_engagement(conn, request, "limits");
 }
 
 /* Of the request or of the session; NULL: there is no session, and that has
@@ -317,6 +337,21 @@ void op_logs(struct control_conn *conn, struct json_object *request)
     }
     snprintf(path, sizeof(path), "/tp/v1/logs/%s/%s/%s", ns, kind, name);
     ask(conn, path);
+}
+
+void op_uninstall(struct control_conn *conn, struct json_object *request)
+{
+    cleanup_json struct json_object *body = json_object_new_object();
+    const char *ns = namespace_of(conn, request);
+
+    if (!ns)
+        return;
+    json_put_str(body, "namespace", ns);
+    json_put_str(body, "workload", json_get_str(request, "workload", ""));
+    json_object_object_add(
+        body, "yes",
+        json_object_new_boolean(json_get_bool(request, "yes", false)));
+    ask_with(conn, "/tp/v1/uninstall", json_object_to_json_string(body));
 }
 
 /* ---- disengage ---- */

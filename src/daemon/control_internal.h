@@ -71,6 +71,8 @@ void op_engagements(struct control_conn *conn, struct json_object *request);
 void op_disengage(struct control_conn *conn, struct json_object *request);
 void op_disengage_all(struct control_conn *conn, struct json_object *request);
 void op_environment(struct control_conn *conn, struct json_object *request);
+void op_uninstall(struct control_conn *conn, struct json_object *request);
+void op_limits(struct control_conn *conn, struct json_object *request);
 void op_workloads(struct control_conn *conn, struct json_object *request);
 void op_logs(struct control_conn *conn, struct json_object *request);
 void control_engage_forget(struct control_conn *conn);

@@ -240,8 +240,10 @@ static const struct op ops[] = {
     {"disengage-all", OP_CHANGES | OP_LASTS, op_disengage_all},
     {"engagements", OP_READS, op_engagements},
     {"environment", OP_READS | OP_LASTS, op_environment},
+    {"limits", OP_READS | OP_LASTS, op_limits},
     {"workloads", OP_READS | OP_LASTS, op_workloads},
     {"logs", OP_READS | OP_LASTS, op_logs},
+    {"uninstall", OP_CHANGES | OP_LASTS, op_uninstall},
 };
 
 void control_request(struct control_conn *conn, struct json_object *request)

@@ -68,6 +68,7 @@ static int start(struct daemon *d, struct tp_error *err)
         d->engagements = engagements_create(&d->loop, d->session, env.mark);
     if (!d->engagements)
         return tp_error_errno(err, -ENOMEM, "session");
+    datapath_set_shortcuts(d->datapath, engagements_shortcut, d->engagements);
     d->control =
         control_create(&d->loop, d->session, d->engagements, CONTROL_PATH, err);
     if (!d->control)
@@ -80,6 +81,8 @@ static void stop(struct daemon *d)
 {
     control_destroy(d->control);
     session_destroy(d->session, d->keep);
+    if (d->datapath)
+        datapath_set_shortcuts(d->datapath, NULL, NULL);
     engagements_destroy(d->engagements);
     if (d->datapath)
         datapath_destroy(d->datapath, d->keep);

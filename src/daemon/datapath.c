@@ -236,6 +236,15 @@ void datapath_add_bytes(struct datapath *dp, uint64_t in, uint64_t out)
     dp->bytes_out += out;
 }
 
+void datapath_set_shortcuts(struct datapath *dp, shortcut_cb *find_cb,
+                            void *arg)
+{
+    const struct shortcuts shortcuts = {find_cb, arg};
+
+    tcp_capture_set_shortcuts(dp->tcp, &shortcuts);
+    udp_capture_set_shortcuts(dp->udp, &shortcuts);
+}
+
 void datapath_get_stats(const struct datapath *dp, struct datapath_stats *stats)
 {
     struct tcp_capture_stats tcp;
@@ -250,6 +259,7 @@ void datapath_get_stats(const struct datapath *dp, struct datapath_stats *stats)
         .udp = udp_capture_flows(dp->udp),
         .opened = tcp.opened,
         .refused = tcp.refused,
+        .local = tcp.local,
         .bytes_in = dp->bytes_in + link.bytes_in,
         .bytes_out = dp->bytes_out + link.bytes_out,
         .hold = nft_hold_name(dp->hold),

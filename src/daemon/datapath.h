@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/sockaddr.h"
+#include "daemon/shortcut.h"
 #include "tunnel/tunnel.h"
 
 /* The mark on the daemon's own sockets: such traffic is never captured. It
@@ -41,6 +42,7 @@ struct datapath_stats {
     unsigned tcp, udp; /* conversations now */
     unsigned pending;  /* TCP: the far end is being asked */
     uint64_t opened, refused;
+    uint64_t local; /* TCP, to a local program (shortcut.h) */
     uint64_t bytes_in, bytes_out;
     const char *hold; /* "nfqueue", "xt-nfqueue", "none" */
 };
@@ -63,6 +65,10 @@ void datapath_set_tunnel(struct datapath *dp, struct tunnel *t);
 
 /* Bytes that former links have moved since they were replaced. */
 void datapath_add_bytes(struct datapath *dp, uint64_t in, uint64_t out);
+
+/* Who is asked for shortcuts; NULL: there are none. */
+void datapath_set_shortcuts(struct datapath *dp, shortcut_cb *find_cb,
+                            void *arg);
 
 void datapath_get_stats(const struct datapath *dp,
                         struct datapath_stats *stats);

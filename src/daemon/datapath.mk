@@ -9,12 +9,15 @@ DATAPATH_SOURCES = \
 	src/daemon/nft_hold.c src/daemon/nft_hold.h \
 	src/daemon/packet.c src/daemon/packet.h \
 	src/daemon/route.c src/daemon/route.h \
+	src/daemon/shortcut.h \
 	src/daemon/tcp_accept.c src/daemon/tcp_accept.h \
 	src/daemon/tcp_capture.c src/daemon/tcp_capture.h \
 	src/daemon/tcp_capture_internal.h \
 	src/daemon/tcp_conn.c \
+	src/daemon/tcp_local.c \
 	src/daemon/transparent.c src/daemon/transparent.h \
-	src/daemon/udp_capture.c src/daemon/udp_capture.h
+	src/daemon/udp_capture.c src/daemon/udp_capture.h \
+	src/daemon/udp_local.c src/daemon/udp_local.h
 DATAPATH_LIBS = $(NFTABLES_LIBS) $(NFTNL_LIBS) $(NFQ_LIBS) $(MNL_LIBS)
 
 if HAVE_CHECK

@@ -125,6 +125,7 @@ static void table_changed(struct engagements *e)
 
 static void release(struct engagement *eng)
 {
+    engagement_shortcut_forget(eng);
     engagement_topod_stop(eng);
     engagement_deliveries_end(eng);
     json_object_put(eng->request);
@@ -425,6 +426,7 @@ struct engagements *engagements_create(uv_loop_t *loop, struct session *s,
     e->session = s;
     e->mark = mark;
     TAILQ_INIT(&e->list);
+    LIST_INIT(&e->look_ups);
     TAILQ_INIT(&e->withdrawals);
     uv_timer_init(loop, e->retry);
     e->retry->data = e;
@@ -441,6 +443,7 @@ void engagements_destroy(struct engagements *e)
 {
     if (!e)
         return;
+    engagement_shortcut_close(e);
     engagement_withdrawals_free(e);
     uv_close((uv_handle_t *)e->retry, free_handle_cb);
     free(e);

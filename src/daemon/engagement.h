@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "daemon/shortcut.h"
 
 struct engagement;
 struct engagements;
@@ -79,11 +80,19 @@ void engagements_add_watcher(struct engagements *e,
 void engagements_remove_watcher(struct engagements *e,
                                 struct engagement_watcher *w);
 
+/* A shortcut_cb; arg is the struct engagements: what an intercept or replace of
+ * this session has taken over (and only while it is ready, and linked). */
+bool engagements_shortcut(void *arg, const union sockaddr_any *dst, bool udp,
+                          struct shortcut *out);
+
 /* A GET on the outgoing link for the CLI (environment, workloads, logs). cb:
  * HTTP status or negative errno, as tunnel_request(). 0 or -ENOTCONN. */
 typedef void engagement_answer_cb(void *arg, int status, const char *body,
                                   size_t len);
 int engagements_ask(struct engagements *e, const char *path,
                     engagement_answer_cb *cb, void *arg);
+/* The same by POST. */
+int engagements_post(struct engagements *e, const char *path, const char *body,
+                     engagement_answer_cb *cb, void *arg);
 
 #endif

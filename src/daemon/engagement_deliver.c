@@ -75,7 +75,9 @@ static ssize_t waiting_push_cb(void *arg, const void *data, size_t len)
 
 static void waiting_eof_cb(void *arg)
 {
-    (void)arg;
+    struct delivery *d = arg;
+
+    d->config.eof = true;
 }
 
 static const struct tunnel_stream_ops waiting_ops = {

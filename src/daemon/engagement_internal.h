@@ -6,6 +6,7 @@
  *   engagement_manager.c  what the manager is asked and says
  *   engagement_withdraw.c what the manager is to end, now or with the next link
  *   engagement_deliver.c  streams of the manager to local programs
+ *   engagement_shortcut.c addresses in the cluster that lead back here
  *   engagement_topod.c    local listeners whose connections go to the pod
  */
 #ifndef TP_DAEMON_ENGAGEMENT_INTERNAL_H
@@ -23,6 +24,8 @@
 #define PATH_ENGAGEMENTS "/tp/v1/engagements"
 
 struct delivery;
+struct destinations;
+struct look_up;
 struct topod;
 struct withdrawal;
 
@@ -47,6 +50,7 @@ struct eng_spec {
     struct eng_topod to_pod[ENGAGEMENT_PORTS_MAX];
     size_t to_pod_count;
     bool force, yes;
+    bool no_shortcut;
 };
 
 struct engagement {
@@ -63,6 +67,7 @@ struct engagement {
     LIST_HEAD(, delivery) deliveries;
     unsigned delivery_count;
     LIST_HEAD(, topod) listeners;
+    struct destinations *destinations; /* NULL: none are known */
 };
 
 struct engagements {
@@ -77,6 +82,7 @@ struct engagements {
     TAILQ_HEAD(, withdrawal) withdrawals; /* engagement_withdraw.c */
     size_t withdrawal_count;
     struct engagement_watcher *watchers;
+    LIST_HEAD(, look_up) look_ups; /* engagement_shortcut.c */
 };
 
 /* engagement.c */
@@ -130,6 +136,12 @@ int engagement_deliver(struct engagements *e, struct tunnel_stream *s,
                        const struct tunnel_open *open);
 unsigned engagement_deliveries(const struct engagement *eng);
 void engagement_deliveries_end(struct engagement *eng);
+
+/* engagement_shortcut.c: takes "destinations" of an ENGAGEMENT. */
+void engagement_shortcut_take(struct engagement *eng, struct json_object *list);
+void engagement_shortcut_forget(struct engagement *eng);
+/* Names that are being looked up are for nobody any more. */
+void engagement_shortcut_close(struct engagements *e);
 
 /* engagement_topod.c */
 int engagement_topod_start(struct engagement *eng, struct tp_error *err);

@@ -64,11 +64,28 @@ static void take_ports(struct engagement *eng)
     }
 }
 
+/* True if nothing but the destinations is new. */
+static bool take_destinations(struct engagement *eng,
+                              struct json_object *remote)
+{
+    struct json_object *list =
+        json_object_get(json_member(remote, "destinations"));
+
+    json_object_object_del(remote, "destinations");
+    if (!list)
+        return false;
+    engagement_shortcut_take(eng, list);
+    json_object_put(list);
+    return eng->remote && json_object_equal(eng->remote, remote);
+}
+
 void engagement_take(struct engagement *eng, struct json_object *remote)
 {
     const char *phase = json_get_str(remote, "phase", "");
     const char *message = json_get_str(remote, "message", "");
 
+    if (take_destinations(eng, remote))
+        return;
     if (!strcmp(phase, "ended")) {
         engagement_fail(eng, json_get_str(remote, "code", "ended"),
                         *message ? message : "the manager has ended it");
@@ -149,7 +166,7 @@ void engagement_announce(struct engagement *eng)
     retry_later(eng, "the link is full");
 }
 
-/* ---- GET ---- */
+/* ---- questions of the CLI ---- */
 
 static void answered_cb(void *arg, int status, const char *body, size_t len)
 {
@@ -159,8 +176,8 @@ static void answered_cb(void *arg, int status, const char *body, size_t len)
     free(ask);
 }
 
-int engagements_ask(struct engagements *e, const char *path,
-                    engagement_answer_cb *cb, void *arg)
+static int request(struct engagements *e, const char *method, const char *path,
+                   const char *body, engagement_answer_cb *cb, void *arg)
 {
     struct ask *ask = e->tunnel ? new_ask(e, NULL) : NULL;
 
@@ -168,10 +185,22 @@ int engagements_ask(struct engagements *e, const char *path,
         return e->tunnel ? -ENOMEM : -ENOTCONN;
     ask->answer_cb = cb;
     ask->arg = arg;
-    if (tunnel_request(e->tunnel, "GET", path, NULL, answered_cb, ask) == 0)
+    if (tunnel_request(e->tunnel, method, path, body, answered_cb, ask) == 0)
         return 0;
     free(ask);
     return -ENOTCONN;
+}
+
+int engagements_ask(struct engagements *e, const char *path,
+                    engagement_answer_cb *cb, void *arg)
+{
+    return request(e, "GET", path, NULL, cb, arg);
+}
+
+int engagements_post(struct engagements *e, const char *path, const char *body,
+                     engagement_answer_cb *cb, void *arg)
+{
+    return request(e, "POST", path, body, cb, arg);
 }
 
 /* ---- for the CLI ---- */

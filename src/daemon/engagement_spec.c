@@ -154,6 +154,7 @@ int engagement_spec_parse(struct eng_spec *spec, struct json_object *request,
         snprintf(spec->address, sizeof(spec->address), "127.0.0.1");
     spec->force = json_get_bool(request, "force", false);
     spec->yes = json_get_bool(request, "yes", false);
+    spec->no_shortcut = !json_get_bool(request, "shortcut", true);
     rc = take_ports(spec, request, err);
     return rc == 0 ? check(spec, err) : rc;
 }
@@ -183,7 +184,7 @@ bool engagement_spec_same(const struct eng_spec *a, const struct eng_spec *b)
            !strcmp(a->workload, b->workload) &&
            !strcmp(a->container, b->container) &&
            !strcmp(a->service, b->service) && !strcmp(a->address, b->address) &&
-           same_ports(a, b);
+           a->no_shortcut == b->no_shortcut && same_ports(a, b);
 }
 
 static struct json_object *ports_to_json(const struct eng_spec *spec)

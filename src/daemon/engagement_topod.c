@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "daemon/engagement_internal.h"
 #include "net/listen.h"
+#include "net/socket.h"
 #include "tunnel/relay.h"
 #include "tunnel/udp.h"
 
@@ -41,14 +42,6 @@ struct waiting {
     int fd;
     bool eof;
 };
-
-static void reset(int fd)
-{
-    const struct linger now = {.l_onoff = 1, .l_linger = 0};
-
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    close(fd);
-}
 
 static void relay_ended_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out)
 {
@@ -97,7 +90,7 @@ static void closed_cb(void *arg, int status)
     struct waiting *w = arg;
 
     (void)status;
-    reset(w->fd);
+    socket_abort(w->fd);
     free(w);
 }
 
@@ -117,7 +110,7 @@ static void accepted_cb(void *arg, int fd, const union sockaddr_any *peer)
 
     (void)peer;
     if (!w) {
-        reset(fd);
+        socket_abort(fd);
         return;
     }
     w->loop = e->loop;
@@ -125,7 +118,7 @@ static void accepted_cb(void *arg, int fd, const union sockaddr_any *peer)
     w->stream =
         tunnel_open_tcp_name(e->tunnel, l->eng->id, l->port, &waiting_ops, w);
     if (!w->stream) {
-        reset(fd);
+        socket_abort(fd);
         free(w);
     }
 }

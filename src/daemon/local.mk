@@ -20,6 +20,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/engagement_internal.h \
 	src/daemon/engagement_deliver.c \
 	src/daemon/engagement_manager.c \
+	src/daemon/engagement_shortcut.c \
 	src/daemon/engagement_withdraw.c \
 	src/daemon/engagement_spec.c \
 	src/daemon/engagement_topod.c \

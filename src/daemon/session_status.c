@@ -78,6 +78,7 @@ static void put_datapath(const struct session *s, struct json_object *status)
     put_int(streams, "udp", stats.udp);
     put_int(streams, "opened", (int64_t)stats.opened);
     put_int(streams, "refused", (int64_t)stats.refused);
+    put_int(streams, "local", (int64_t)stats.local);
     json_object_object_add(status, "streams", streams);
     put_int(bytes, "in", (int64_t)stats.bytes_in);
     put_int(bytes, "out", (int64_t)stats.bytes_out);

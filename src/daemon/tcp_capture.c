@@ -5,6 +5,7 @@
 
 #include "daemon/tcp_accept.h"
 #include "daemon/tcp_capture_internal.h"
+#include "net/forward.h"
 #include "net/socket.h"
 #include "tunnel/relay.h"
 
@@ -15,6 +16,7 @@ void tcp_capture_free_if_done(struct tcp_capture *tc)
     if (!tc->closing || !tc->sweep_closed || tc->users)
         return;
     flow_table_release(&tc->table);
+    pipes_release(&tc->pipes);
     free(tc);
 }
 
@@ -126,7 +128,11 @@ static void reset_others(struct tcp_capture *tc, const struct capture_set *set)
     }
     for (struct tcp_relay *r = tc->relays; r; r = after) {
         after = r->next;
-        if (!set || !capture_set_contains(set, &r->dst))
+        if (set && capture_set_contains(set, &r->dst))
+            continue;
+        if (r->forward)
+            forward_abort(r->forward);
+        else
             relay_abort(r->relay);
     }
     tc->users--;
@@ -174,6 +180,12 @@ void tcp_capture_set_tunnel(struct tcp_capture *tc, struct tunnel *t)
             tcp_conn_dial(c);
     }
     tc->users--;
+}
+
+void tcp_capture_set_shortcuts(struct tcp_capture *tc,
+                               const struct shortcuts *shortcuts)
+{
+    tc->shortcuts = *shortcuts;
 }
 
 void tcp_capture_set_queue(struct tcp_capture *tc, struct hold_queue *q)

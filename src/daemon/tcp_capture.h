@@ -10,6 +10,7 @@
 #include "daemon/capture_set.h"
 #include "daemon/dns.h"
 #include "daemon/hold_queue.h"
+#include "daemon/shortcut.h"
 #include "tunnel/tunnel.h"
 
 /* SYNs and connections that wait for the far end, at most. Beyond it SYNs are
@@ -35,6 +36,10 @@ void tcp_capture_set_routes(struct tcp_capture *tc,
                             const union sockaddr_any *dns);
 void tcp_capture_set_tunnel(struct tcp_capture *tc, struct tunnel *t);
 
+/* New connections ask it first. */
+void tcp_capture_set_shortcuts(struct tcp_capture *tc,
+                               const struct shortcuts *shortcuts);
+
 /* Verdicts go to this queue; NULL before it is closed. */
 void tcp_capture_set_queue(struct tcp_capture *tc, struct hold_queue *q);
 /* A held SYN (hold_syn_cb); arg is the tcp_capture. */
@@ -44,6 +49,7 @@ struct tcp_capture_stats {
     unsigned relays;  /* joined conversations now */
     unsigned pending; /* waiting for the far end or for the local socket */
     uint64_t opened, refused;
+    uint64_t local; /* joined with a local program */
 };
 void tcp_capture_get_stats(const struct tcp_capture *tc,
                            struct tcp_capture_stats *stats);

@@ -1,5 +1,5 @@
 /*
- * tcp_capture_internal.h - what tcp_capture.c and tcp_conn.c share
+ * tcp_capture_internal.h - what tcp_capture.c, tcp_conn.c and tcp_local.c share
  *
  * With a queue, a connection begins with its held SYN: the far end is dialled,
  * the verdict says what it said, and when the kernel then gives us the local
@@ -15,12 +15,15 @@
 
 #include "base/flow_table.h"
 #include "daemon/tcp_capture.h"
+#include "net/pipes.h"
 
+struct connect_op;
+struct forward;
 struct tcp_accept;
 
 enum tcp_conn_state {
     CONN_WAITING,  /* no link; until one comes or the grace ends */
-    CONN_DIALLING, /* stream opened, the far end has not answered */
+    CONN_DIALLING, /* the far end, or the local program, has not answered */
     CONN_OPEN,     /* far end open, SYN let through, socket to come */
     CONN_DONE,     /* refused; kept for the SYN's retransmits */
     CONN_DEAD,     /* only waits for its stream's closed_cb */
@@ -36,10 +39,13 @@ struct tcp_conn {
     uint64_t deadline; /* uv_now() */
     uint32_t seq;
     uint32_t packet;
-    bool held;                 /* packet waits for a verdict */
-    bool failed;               /* the stream ends by itself: no reset */
-    bool eof;                  /* the far end has nothing to say */
-    int fd;                    /* the local socket if it came first, else -1 */
+    bool held;             /* packet waits for a verdict */
+    bool failed;           /* the stream ends by itself: no reset */
+    bool eof;              /* the far end has nothing to say */
+    int fd;                /* the local socket if it came first, else -1 */
+    struct connect_op *op; /* to a local program */
+    int local;             /* connected to it, else -1 */
+    bool local_tried;
     enum hold_verdict verdict; /* of CONN_DONE */
 };
 
@@ -48,6 +54,7 @@ struct tcp_relay {
     struct tcp_relay *next, *prev;
     struct tcp_capture *tc;
     struct relay *relay;
+    struct forward *forward; /* to a local program, instead */
     union sockaddr_any dst;
 };
 
@@ -56,6 +63,7 @@ struct tcp_capture {
     struct dns *dns;
     struct tunnel *tunnel;
     uint64_t lost_at; /* when there was a link last; uv_now() */
+    struct shortcuts shortcuts;
     struct hold_queue *queue;
     const struct capture_set *set;
     union sockaddr_any dns_addr;
@@ -67,6 +75,7 @@ struct tcp_capture {
     struct tcp_capture_stats stats;
     unsigned users; /* conns and relays whose end has not been told */
     bool closing, sweep_closed;
+    struct pipes pipes; /* large; last */
 };
 
 /* Frees tc if it is closed and nothing is left of it. Whoever calls out of a
@@ -88,6 +97,20 @@ void tcp_conn_dial(struct tcp_conn *c);
 /* The local socket and the stream have found each other: makes them a relay,
  * which owns both. The connection ends. */
 void tcp_conn_join(struct tcp_conn *c, int fd);
+
+/* The far end, or the local program, is there: the SYN passes. */
+void tcp_conn_opened(struct tcp_conn *c);
+
+/* tcp_local.c: begins to dial a local program; false if there is none for it,
+ * or it was tried before. */
+bool tcp_local_dial(struct tcp_conn *c);
+void tcp_local_join(struct tcp_conn *c, int fd);
+void tcp_local_end(struct tcp_conn *c);
+
+/* An entry for what is joined, NULL if out of memory; and its end. */
+struct tcp_relay *tcp_relay_add(struct tcp_capture *tc,
+                                const union sockaddr_any *dst);
+void tcp_relay_ended(struct tcp_relay *r);
 
 /* Its deadline has passed. */
 void tcp_conn_expire(struct tcp_conn *c);

@@ -45,6 +45,7 @@ void tcp_conn_end(struct tcp_conn *c)
     if (c->fd >= 0)
         socket_abort(c->fd);
     c->fd = -1;
+    tcp_local_end(c);
     c->state = CONN_DEAD;
     if (!c->stream)
         conn_free(c);
@@ -84,6 +85,20 @@ static void conn_wait_for_link(struct tcp_conn *c)
     c->deadline += GRACE_MS;
 }
 
+void tcp_conn_opened(struct tcp_conn *c)
+{
+    int fd = c->fd;
+
+    if (fd >= 0) {
+        c->fd = -1;
+        tcp_conn_join(c, fd);
+        return;
+    }
+    c->state = CONN_OPEN;
+    c->deadline = uv_now(c->tc->loop) + ACCEPT_MS;
+    conn_decide(c, HOLD_ACCEPT);
+}
+
 static void conn_opened_cb(void *arg, int status)
 {
     struct tcp_conn *c = arg;
@@ -91,18 +106,10 @@ static void conn_opened_cb(void *arg, int status)
     c->failed = status < 0;
     if (c->state != CONN_DIALLING || status == -EPIPE)
         return; /* given up, or the link ended: closed_cb() follows */
-    if (status < 0) {
+    if (status < 0)
         conn_refuse(c, status);
-    } else if (c->fd >= 0) {
-        int fd = c->fd;
-
-        c->fd = -1;
-        tcp_conn_join(c, fd);
-    } else {
-        c->state = CONN_OPEN;
-        c->deadline = uv_now(c->tc->loop) + ACCEPT_MS;
-        conn_decide(c, HOLD_ACCEPT);
-    }
+    else
+        tcp_conn_opened(c);
 }
 
 static ssize_t conn_pull_cb(void *arg, void *data, size_t len)
@@ -162,13 +169,17 @@ static const struct tunnel_stream_ops conn_ops = {
 
 void tcp_conn_dial(struct tcp_conn *c)
 {
-    if (!c->tc->tunnel) {
+    bool local = tcp_local_dial(c);
+
+    if (!local && !c->tc->tunnel) {
         conn_wait_for_link(c);
         return;
     }
     c->state = CONN_DIALLING;
     c->failed = false;
     c->deadline = uv_now(c->tc->loop) + DIAL_MS;
+    if (local)
+        return;
     c->stream = tunnel_open_tcp(c->tc->tunnel, &c->dst, &conn_ops, c);
     if (c->stream)
         return;
@@ -191,7 +202,7 @@ struct tcp_conn *tcp_conn_create(struct tcp_capture *tc,
         return NULL;
     c->tc = tc;
     c->dst = *dst;
-    c->fd = -1;
+    c->fd = c->local = -1;
     c->state = CONN_DIALLING;
     flow_key_set(&c->node.key, src, dst);
     flow_table_insert(&tc->table, &c->node);
@@ -233,13 +244,10 @@ void tcp_conn_expire(struct tcp_conn *c)
     }
 }
 
-static void relay_ended_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out)
+void tcp_relay_ended(struct tcp_relay *r)
 {
-    struct tcp_relay *r = arg;
     struct tcp_capture *tc = r->tc;
 
-    (void)bytes_in;
-    (void)bytes_out;
     if (r->next)
         r->next->prev = r->prev;
     if (r->prev)
@@ -252,17 +260,13 @@ static void relay_ended_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out)
     tcp_capture_free_if_done(tc);
 }
 
-static void relay_start(struct tcp_capture *tc, int fd,
-                        struct tunnel_stream *stream,
-                        const union sockaddr_any *dst)
+struct tcp_relay *tcp_relay_add(struct tcp_capture *tc,
+                                const union sockaddr_any *dst)
 {
     struct tcp_relay *r = calloc(1, sizeof(*r));
 
-    if (!r) {
-        tunnel_stream_reset(stream, -ENOMEM);
-        socket_abort(fd);
-        return;
-    }
+    if (!r)
+        return NULL;
     r->tc = tc;
     r->dst = *dst;
     r->next = tc->relays;
@@ -271,10 +275,31 @@ static void relay_start(struct tcp_capture *tc, int fd,
     tc->relays = r;
     tc->users++;
     tc->stats.relays++;
+    return r;
+}
+
+static void relay_ended_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out)
+{
+    (void)bytes_in;
+    (void)bytes_out;
+    tcp_relay_ended(arg);
+}
+
+static void relay_start(struct tcp_capture *tc, int fd,
+                        struct tunnel_stream *stream,
+                        const union sockaddr_any *dst)
+{
+    struct tcp_relay *r = tcp_relay_add(tc, dst);
+
+    if (!r) {
+        tunnel_stream_reset(stream, -ENOMEM);
+        socket_abort(fd);
+        return;
+    }
     tc->stats.opened++;
     r->relay = relay_create(tc->loop, fd, stream, relay_ended_cb, r);
     if (!r->relay)
-        relay_ended_cb(r, 0, 0);
+        tcp_relay_ended(r);
 }
 
 void tcp_conn_join(struct tcp_conn *c, int fd)
@@ -286,7 +311,9 @@ void tcp_conn_join(struct tcp_conn *c, int fd)
     tc->users++;
     if (c->eof) /* which the relay will not be told again */
         shutdown(fd, SHUT_WR);
-    if (stream)
+    if (c->local >= 0)
+        tcp_local_join(c, fd);
+    else if (stream)
         relay_start(tc, fd, stream, &c->dst);
     else
         socket_abort(fd);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/flow_table.h"
 #include "daemon/transparent.h"
+#include "daemon/udp_local.h"
 #include "tunnel/udp.h"
 
 /*
@@ -31,6 +32,8 @@ struct flow {
     struct flow *next, *prev;
     struct udp_capture *uc;
     struct tunnel_udp *tunnel;
+    struct udp_local *local; /* instead of the tunnel */
+    uint64_t used;           /* of local: uv_now() */
     union sockaddr_any app, dst;
 };
 
@@ -52,6 +55,7 @@ struct udp_capture {
     uv_loop_t *loop;
     struct dns *dns;
     struct tunnel *tunnel;
+    struct shortcuts shortcuts;
     const struct capture_set *set;
     union sockaddr_any dns_addr;
     struct receiver v4, v6;
@@ -115,6 +119,8 @@ static void flow_end(struct flow *f)
     if (f->tunnel)
         tunnel_udp_close(f->tunnel);
     f->tunnel = NULL;
+    udp_local_close(f->local);
+    f->local = NULL;
     flow_free(f);
 }
 
@@ -147,13 +153,55 @@ static const struct tunnel_udp_ops flow_ops = {
     .closed_cb = flow_closed_cb,
 };
 
+static int flow_open_tunnel(struct flow *f)
+{
+    unsigned idle = sockaddr_port(&f->dst) == 53 ? DNS_IDLE_MS : FLOW_IDLE_MS;
+
+    if (f->uc->tunnel)
+        f->tunnel = tunnel_udp_open(f->uc->tunnel, &f->dst, idle, &flow_ops, f);
+    return f->tunnel ? 0 : -ENOTCONN;
+}
+
+static void flow_local_cb(void *arg, const void *data, size_t len)
+{
+    struct flow *f = arg;
+
+    f->used = uv_now(f->uc->loop);
+    answer(f->uc, data, len, &f->dst, &f->app);
+}
+
+static void flow_open_local(struct flow *f)
+{
+    struct shortcut way;
+
+    if (shortcuts_find(&f->uc->shortcuts, &f->dst, true, &way))
+        f->local = udp_local_open(f->uc->loop, &way, flow_local_cb, f);
+}
+
+static void flow_send(struct flow *f, const void *data, size_t len)
+{
+    f->used = uv_now(f->uc->loop);
+    if (f->local && udp_local_send(f->local, data, len) == 0)
+        return;
+    if (f->local) { /* nobody listens: the cluster answers */
+        udp_local_close(f->local);
+        f->local = NULL;
+        if (flow_open_tunnel(f) < 0) {
+            flow_free(f);
+            return;
+        }
+    }
+    if (f->tunnel)
+        tunnel_udp_send(f->tunnel, data, len);
+}
+
 static struct flow *flow_create(struct udp_capture *uc,
                                 const union sockaddr_any *app,
                                 const union sockaddr_any *dst)
 {
     struct flow *f;
 
-    if (!uc->tunnel || uc->table.count >= UDP_CAPTURE_FLOWS_MAX)
+    if (uc->table.count >= UDP_CAPTURE_FLOWS_MAX)
         return NULL;
     f = calloc(1, sizeof(*f));
     if (!f)
@@ -161,10 +209,8 @@ static struct flow *flow_create(struct udp_capture *uc,
     f->uc = uc;
     f->app = *app;
     f->dst = *dst;
-    f->tunnel = tunnel_udp_open(
-        uc->tunnel, dst, sockaddr_port(dst) == 53 ? DNS_IDLE_MS : FLOW_IDLE_MS,
-        &flow_ops, f);
-    if (!f->tunnel) {
+    flow_open_local(f);
+    if (!f->local && flow_open_tunnel(f) < 0) {
         free(f);
         return NULL;
     }
@@ -232,10 +278,27 @@ static void query_start(struct udp_capture *uc, size_t len,
     dns_query(uc->dns, uc->data, len, query_answered, q);
 }
 
+/* Local flows that are idle, or whose shortcut is none any more. */
+static void sweep_local(struct udp_capture *uc)
+{
+    uint64_t now = uv_now(uc->loop);
+    struct shortcut way;
+    struct flow *next;
+
+    for (struct flow *f = uc->flows; f; f = next) {
+        next = f->next;
+        if (f->local && (now - f->used > FLOW_IDLE_MS ||
+                         !shortcuts_find(&uc->shortcuts, &f->dst, true, &way)))
+            flow_end(f);
+    }
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct udp_capture *uc = timer->data;
     struct query *next;
+
+    sweep_local(uc);
 
     for (struct query *q = uc->queries; q; q = next) {
         next = q->next;
@@ -264,8 +327,8 @@ static void on_datagram(struct udp_capture *uc, size_t len,
     f = flow_find(uc, app, dst);
     if (!f)
         f = flow_create(uc, app, dst);
-    if (f && f->tunnel)
-        tunnel_udp_send(f->tunnel, uc->data, len);
+    if (f)
+        flow_send(f, uc->data, len);
 }
 
 static void on_receiver(uv_poll_t *poll, int status, int events)
@@ -397,6 +460,12 @@ void udp_capture_set_routes(struct udp_capture *uc,
 void udp_capture_set_tunnel(struct udp_capture *uc, struct tunnel *t)
 {
     uc->tunnel = t;
+}
+
+void udp_capture_set_shortcuts(struct udp_capture *uc,
+                               const struct shortcuts *shortcuts)
+{
+    uc->shortcuts = *shortcuts;
 }
 
 unsigned udp_capture_flows(const struct udp_capture *uc)

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "daemon/capture_set.h"
 #include "daemon/dns.h"
+#include "daemon/shortcut.h"
 #include "tunnel/tunnel.h"
 
 #define UDP_CAPTURE_FLOWS_MAX   4096
@@ -32,6 +33,10 @@ void udp_capture_set_routes(struct udp_capture *uc,
                             const struct capture_set *set,
                             const union sockaddr_any *dns);
 void udp_capture_set_tunnel(struct udp_capture *uc, struct tunnel *t);
+
+/* New flows ask it first; flows whose shortcut ends go on in the cluster. */
+void udp_capture_set_shortcuts(struct udp_capture *uc,
+                               const struct shortcuts *shortcuts);
 
 unsigned udp_capture_flows(const struct udp_capture *uc);
 

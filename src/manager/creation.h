@@ -59,6 +59,7 @@ struct creation {
     struct engagement holder; /* OUST */
     char ousted[ENGAGE_TEXT];
     bool tested; /* the dry run is done */
+    bool made;   /* the object is this creation's */
     struct config_way way;
     bool switches; /* Services are switched, as redirection is refused */
     char refusal[ENGAGE_TEXT]; /* of the dry run before that */

@@ -64,6 +64,7 @@ static void tick_cb(uv_timer_t *timer)
     engage_sessions_tick(e);
     engage_creations_tick(e);
     engage_drive_tick(e);
+    engage_destinations_tick(e);
     engage_review_tick(e);
     engage_janitor_tick(e);
     engage_services_tick(e);

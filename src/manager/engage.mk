@@ -4,6 +4,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/claims.c src/manager/claims.h \
 	src/manager/config_write.c src/manager/config_write.h \
 	src/manager/creation.h \
+	src/manager/destinations.c src/manager/destinations.h \
 	src/manager/drive_step.c src/manager/drive_step.h \
 	src/manager/dry_run.c \
 	src/manager/engage.c src/manager/engage_internal.h \
@@ -12,9 +13,11 @@ libtp_manager_a_SOURCES += \
 	src/manager/engage_bring.c \
 	src/manager/engage_create.c \
 	src/manager/engage_decide.c \
+	src/manager/engage_destinations.c \
 	src/manager/engage_drive.c \
 	src/manager/engage_end.c \
 	src/manager/engage_janitor.c \
+	src/manager/engage_limits.c src/manager/engage_limits.h \
 	src/manager/engage_links.c \
 	src/manager/engage_list.c \
 	src/manager/engage_replicas.c \
@@ -25,6 +28,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/engage_sessions.c \
 	src/manager/engage_spec.c src/manager/engage_spec.h \
 	src/manager/engage_store.c \
+	src/manager/engage_uninstall.c src/manager/engage_uninstall.h \
 	src/manager/engagement_json.c src/manager/engagement_json.h \
 	src/manager/engagements.h \
 	src/manager/janitor_clean.c src/manager/janitor_clean.h \
@@ -32,6 +36,8 @@ libtp_manager_a_SOURCES += \
 	src/manager/network_policy.c src/manager/network_policy.h \
 	src/manager/network_view.c src/manager/network_view.h \
 	src/manager/rollout.c src/manager/rollout.h \
+	src/manager/uninstall.c src/manager/uninstall.h \
+	src/manager/uninstall_round.c \
 	src/manager/service_switch.c src/manager/service_switch.h \
 	src/manager/service_switch_run.c src/manager/service_switch_run.h \
 	src/manager/workload.c src/manager/workload.h \

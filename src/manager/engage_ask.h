@@ -18,6 +18,7 @@ struct engage_ask {
     struct workload_ref workload; /* kind and name "": the whole namespace */
     char id[ENGAGEMENT_ID_LEN + 1];
     char container[64];
+    bool yes;                  /* engage_uninstall.c */
     const char *const *rights; /* subresources, NULL at the end */
     unsigned right;
     void (*granted)(struct engage_ask *a); /* frees it */
@@ -37,5 +38,6 @@ extern const char *const engage_environment_right[];
 void engage_environment(struct engage_ask *a); /* engage_agents.c */
 void engage_logs(struct engage_ask *a);        /* engage_agents.c */
 void engage_workloads(struct engage_ask *a);   /* engage_list.c */
+void engage_limits(struct engage_ask *a);      /* engage_limits.c */
 
 #endif

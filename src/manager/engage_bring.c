@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -16,6 +17,7 @@
 #include "manager/creation.h"
 
 #define WAIT_MS 200
+#define BEGIN_S 60 /* longer than any creation takes */
 
 /* ---- in the worker thread -------------------------------------------------
  */
@@ -66,6 +68,7 @@ static int make_object(struct creation *c, struct kube_client *client)
 
     engage_path(c->manager_ns, "engagements", "", path);
     rc = kube_call(client, "POST", path, NULL, obj, &c->object, &c->job.err);
+    c->made = rc == 0;
     return rc == -EEXIST ? take_over_own(c, client) : rc;
 }
 
@@ -80,6 +83,10 @@ static int claim(struct creation *c, struct kube_client *client)
         rc = claims_take(client, c->manager_ns, &eng,
                          json_get_str(c->object, "metadata.uid", ""),
                          &c->conflict, &c->job.err);
+    /* Its client may ask again or may not: meanwhile it is in nobody's way. One
+     * of an earlier life keeps what it had. */
+    if (rc < 0 && rc != -EBUSY && c->made && eng.id[0])
+        claims_drop(client, c->manager_ns, &eng);
     engagement_release(&eng);
     return rc;
 }
@@ -223,7 +230,7 @@ static void succeed(struct creation *c)
     engage_drive(e, eng);
 }
 
-/* What was made stays: the client asks again, with the same id. */
+/* The object stays: the client asks again, with the same id. */
 static void try_again(struct creation *c, const char *text)
 {
     creation_refuse(c, 503, NULL, "%s", text);
@@ -293,11 +300,15 @@ static bool is_going(struct creation *c)
     return c->rounds < ROUNDS_MAX && eng && eng->ending;
 }
 
-/* A session that is lost holds on for a while, but not against its owner. */
+/* A session that is lost holds on for a while, but not against its owner; what
+ * was never begun, because the API server failed in the middle, does not. */
 static bool is_away(struct creation *c)
 {
     bool own = identity_same_owner(&c->holder.who, &c->who);
 
+    if (!engagement_has_begun(c->conflict.holder) &&
+        time(NULL) - object_created(c->conflict.holder) > BEGIN_S)
+        return true;
     return engage_session_lost(c->job.e, c->holder.session,
                                own ? 0 : SESSION_BLOCK_S);
 }

@@ -312,8 +312,9 @@ static bool adopt(struct engagements *e, struct link *link, struct reply *reply,
         reply_error(reply, 503, NULL, "it is just ending");
         return true;
     }
-    if (strcmp(eng->pub.session, link_session(link)) != 0)
-        return false; /* to be moved: engage_bring.c */
+    if (strcmp(eng->pub.session, link_session(link)) != 0 ||
+        !engagement_has_begun(eng->object))
+        return false; /* to be moved, or begun: engage_bring.c */
     reply_send(reply, 200, engagement_to_client(eng->object, &eng->pub, NULL));
     engage_drive(e, eng);
     return true;

@@ -215,6 +215,7 @@ void engage_drive(struct engagements *e, struct eng *eng)
     if (!eng->driven)
         eng->started = uv_now(e->env.loop);
     eng->driven = true;
+    eng->read_due = 0; /* a client that is back knows no destinations */
     eng->due = uv_now(e->env.loop);
     if (!eng->busy && !eng->ending && !e->closing)
         step(e, eng);

@@ -7,6 +7,7 @@
  *   engage_create.c    POST, first half: look-up, rights, decisions
  *   engage_bring.c     second half: dry run, objects, claims
  *   engage_drive.c     pods get their agents
+ *   engage_destinations.c  what leads back to its client
  *   engage_end.c       the end of one
  *   engage_review.c    is the right still there?
  *   engage_sessions.c  sessions come, are lost, and go
@@ -87,6 +88,12 @@ struct eng {
 
     struct authorization *review;
     uint64_t review_due, failing_since;
+
+    /* engage_destinations.c */
+    struct json_object *services, *told; /* arrays of destinations */
+    struct json_object *pods;            /* {uid: such an array} */
+    uint64_t read_at, read_due;
+    bool reading;
 };
 
 struct sess {
@@ -124,6 +131,7 @@ struct engagements {
     struct json_object *idle; /* janitor: "ns/kind/name" -> uv_now() */
     struct json_object *left; /* janitor: "ns/kind/name" of given up ones */
     unsigned cleaning;        /* jobs of the janitor */
+    unsigned readings;        /* jobs of engage_destinations.c */
 
     bool switching, switched; /* a job is under way; Services are switched */
     uint64_t switch_due, switches_since;
@@ -185,6 +193,10 @@ void engage_janitor_given_up(struct engagements *e, const struct eng *eng);
 /* ---- engage_drive.c ---- */
 void engage_drive(struct engagements *e, struct eng *eng);
 void engage_drive_tick(struct engagements *e);
+
+/* ---- engage_destinations.c ---- */
+void engage_destinations_tick(struct engagements *e);
+void engage_destinations_free(struct eng *eng);
 
 /* ---- engage_end.c ---- */
 /* Ends it: the object and its claims go. `verb` and `message` for the audit log

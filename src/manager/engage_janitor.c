@@ -89,6 +89,8 @@ static bool parse_key(const char *key, struct workload_ref *w)
 /* Since when is kept from round to round. */
 static bool is_idle_for_long(struct looking *l, const struct workload_ref *w)
 {
+    const unsigned *setting = l->e->env.idle_seconds;
+    unsigned idle = setting ? *setting : 0;
     uint64_t now = uv_now(l->e->env.loop);
     int64_t since = (int64_t)now;
     char key[KEY_MAX];
@@ -97,8 +99,7 @@ static bool is_idle_for_long(struct looking *l, const struct workload_ref *w)
     if (json_member(l->e->idle, key))
         since = json_object_get_int64(json_member(l->e->idle, key));
     json_object_object_add(l->idle, key, json_object_new_int64(since));
-    return l->e->env.idle_seconds > 0 &&
-           now - (uint64_t)since >= (uint64_t)l->e->env.idle_seconds * 1000;
+    return idle > 0 && now - (uint64_t)since >= (uint64_t)idle * 1000;
 }
 
 /* ---- the round ------------------------------------------------------------

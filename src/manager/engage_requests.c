@@ -10,11 +10,13 @@
 #include "manager/engage_ask.h"
 #include "manager/engage_internal.h"
 #include "manager/engage_reply.h"
+#include "manager/engage_uninstall.h"
 #include "tunnel/tunnel.h"
 
 #define ENGAGEMENTS "/tp/v1/engagements"
 #define WORKLOADS   "/tp/v1/workloads/"
 #define LOGS        "/tp/v1/logs/"
+#define UNINSTALL   "/tp/v1/uninstall"
 
 struct ask_of {
     struct engagements *e;
@@ -51,7 +53,27 @@ static void list_own(const struct ask_of *a)
     reply_send(a->reply, 200, answer);
 }
 
-static void ask_environment(const struct ask_of *a, const struct eng *eng)
+static const struct question {
+    const char *name;
+    const char *const *rights;
+    void (*granted)(struct engage_ask *ask);
+} questions[] = {
+    {"/environment", engage_environment_right, engage_environment},
+    {"/limits", engage_any_right, engage_limits},
+};
+
+/* NULL if an engagement has nothing of that name. */
+static const struct question *find_question(const char *name)
+{
+    for (size_t i = 0; i < sizeof(questions) / sizeof(*questions); i++) {
+        if (!strcmp(questions[i].name, name))
+            return &questions[i];
+    }
+    return NULL;
+}
+
+static void ask_about(const struct ask_of *a, const struct eng *eng,
+                      const struct question *question)
 {
     struct engage_ask *ask = engage_ask_create(a->e, a->link, a->reply);
 
@@ -60,8 +82,8 @@ static void ask_environment(const struct ask_of *a, const struct eng *eng)
     ask->workload = eng->pub.workload;
     memcpy(ask->id, eng->pub.id, sizeof(ask->id));
     memcpy(ask->container, eng->pub.container, sizeof(ask->container));
-    ask->rights = engage_environment_right;
-    ask->granted = engage_environment;
+    ask->rights = question->rights;
+    ask->granted = question->granted;
     engage_ask_start(ask);
 }
 
@@ -75,7 +97,7 @@ static bool cancelled(const struct ask_of *a, const char *id)
     return true;
 }
 
-/* /ID or /ID/environment */
+/* /ID, /ID/environment or /ID/limits */
 static void one(const struct ask_of *a, const char *path)
 {
     size_t len = strcspn(path, "/");
@@ -90,10 +112,10 @@ static void one(const struct ask_of *a, const char *path)
     eng = *id ? store_find(a->e, id) : NULL;
     if (!eng || eng->gone ||
         !identity_same_owner(&eng->pub.who, link_identity(a->link)) ||
-        (*rest && strcmp(rest, "/environment") != 0))
+        (*rest && !find_question(rest)))
         reply_error(a->reply, 404, "no-such-engagement", "no such engagement");
     else if (*rest && is_get(a))
-        ask_environment(a, eng);
+        ask_about(a, eng, find_question(rest));
     else if (!*rest && is_get(a))
         reply_send(a->reply, 200,
                    engagement_to_client(eng->object, &eng->pub, NULL));
@@ -183,6 +205,15 @@ static void collection(const struct ask_of *a)
         refuse_method(a);
 }
 
+static void uninstall(const struct ask_of *a)
+{
+    if (!strcmp(a->open->method, "POST"))
+        engage_uninstall(a->e, a->link, a->reply, a->open->body,
+                         a->open->body_len);
+    else
+        refuse_method(a);
+}
+
 static const char *behind(const char *path, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -199,8 +230,9 @@ bool engagements_request(struct engagements *e, struct link *link,
     const char *id = behind(open->path, ENGAGEMENTS "/");
     const char *list = behind(open->path, WORKLOADS);
     const char *log = behind(open->path, LOGS);
+    bool removal = !strcmp(open->path, UNINSTALL);
 
-    if (e->closing || (!all && !id && !list && !log))
+    if (e->closing || (!all && !id && !list && !log && !removal))
         return false;
     a.reply = reply_create(s);
     if (!a.reply)
@@ -211,6 +243,8 @@ bool engagements_request(struct engagements *e, struct link *link,
         one(&a, id);
     else if (list)
         workloads(&a, list);
+    else if (removal)
+        uninstall(&a);
     else
         logs(&a, log);
     return true;

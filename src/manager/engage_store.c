@@ -115,6 +115,7 @@ static void forget(struct engagements *e, struct eng *eng)
     e->count--;
     engagement_release(&eng->pub);
     json_object_put(eng->object);
+    engage_destinations_free(eng);
     free(eng);
 }
 

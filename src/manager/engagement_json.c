@@ -34,6 +34,11 @@ static enum engagement_phase phase_of(struct json_object *obj)
     return ENGAGEMENT_PENDING;
 }
 
+bool engagement_has_begun(struct json_object *obj)
+{
+    return *json_get_str(obj, "status.phase", "");
+}
+
 static void put_int(struct json_object *obj, const char *key, int64_t value)
 {
     json_object_object_add(obj, key, json_object_new_int64(value));

@@ -33,6 +33,9 @@ void engagement_release(struct engagement *eng);
 /* Its ports with all that is known of them; obj was parsed before. */
 void engagement_ports(struct resolved *out, struct json_object *obj);
 
+/* Its claims were taken: it has a phase. Until then it counts for nothing. */
+bool engagement_has_begun(struct json_object *obj);
+
 const char *engagement_phase_name(enum engagement_phase phase);
 
 /* ENGAGEMENT of doc/protocol.md, owned. message NULL: that of its status. */

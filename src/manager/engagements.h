@@ -77,9 +77,11 @@ struct engagements_env {
     struct api *api;
     struct metrics *metrics;
     const struct parts *parts;
-    const char *ns;        /* the manager's: there the objects are */
-    unsigned idle_seconds; /* then agents without engagement go; 0: never */
-    bool switch_services;  /* where pods may not redirect (agent.redirect) */
+    const char *ns; /* the manager's: there the objects are */
+    /* Then agents without engagement go; 0: never. Read each time: the chart's
+     * settings may change. NULL: never. */
+    const unsigned *idle_seconds;
+    bool switch_services; /* where pods may not redirect (agent.redirect) */
     const struct inject_settings *inject; /* of agents, as they are now */
 };
 

@@ -1,23 +1,17 @@
 /*
  * link_dial.c - the far end of a client's TCP and UDP conversations
  *
- * Until the connection is there the stream's user is a `struct dial`, which may
- * wait for its turn (dial_turns.h); then the relay or the UDP flow takes over.
+ * Until it is its turn (dial_turns.h) the stream's user is a `struct dial`;
+ * then tunnel/serve.h dials.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "manager/audit.h"
 #include "manager/link_internal.h"
 #include "manager/metrics.h"
 #include "manager/policy.h"
-#include "net/dial.h"
-#include "net/socket.h"
-#include "tunnel/relay.h"
-#include "tunnel/udp.h"
+#include "tunnel/serve.h"
 
 /* The kernel gives up after 127 s (tcp_syn_retries 6) and so does a program in
  * a pod; the truth should come from there. */
@@ -29,9 +23,7 @@ struct dial {
     struct dial_job job; /* first: a job is its dial */
     struct link *link;
     struct tunnel_stream *stream;
-    enum tunnel_kind kind;
-    union sockaddr_any addr;
-    struct connect_op *op;
+    struct tunnel_serve_config config;
 };
 
 /* No local port is left towards that address, or no descriptor: the client's
@@ -90,15 +82,13 @@ static int check(struct link *link, const struct tunnel_open *open)
 
 /* ---- waiting ----------------------------------------------------------- */
 
-/* The client went away before the far end answered, or the dial has failed. */
+/* The client went away before it was its turn. */
 static void dial_closed_cb(void *arg, int status)
 {
     struct dial *d = arg;
 
     (void)status;
     dial_turns_cancel(&d->link->links->turns, &d->job);
-    if (d->op)
-        connect_cancel(d->op);
     free(d);
 }
 
@@ -115,12 +105,14 @@ static ssize_t dial_push_cb(void *arg, const void *data, size_t len)
     (void)arg;
     (void)data;
     (void)len;
-    return 0; /* stays in the window until the relay takes it */
+    return 0; /* stays in the window until somebody takes it */
 }
 
 static void dial_eof_cb(void *arg)
 {
-    (void)arg;
+    struct dial *d = arg;
+
+    d->config.eof = true;
 }
 
 static const struct tunnel_stream_ops dial_ops = {
@@ -130,98 +122,31 @@ static const struct tunnel_stream_ops dial_ops = {
     .closed_cb = dial_closed_cb,
 };
 
-/* ---- TCP --------------------------------------------------------------- */
-
-static void relay_ended_cb(void *arg, uint64_t bytes_in, uint64_t bytes_out)
-{
-    (void)arg;
-    (void)bytes_in;
-    (void)bytes_out; /* the tunnel counts them too */
-}
-
-static void connected_cb(void *arg, int status, int fd)
-{
-    struct dial *d = arg;
-    struct link *link = d->link;
-    struct tunnel_stream *s = d->stream;
-
-    d->op = NULL;
-    status = limit_error(status);
-    count(link, status);
-    if (status < 0) {
-        tunnel_stream_answer(s, status); /* closed_cb frees d */
-        return;
-    }
-    status = tunnel_stream_answer(s, 0);
-    if (status < 0) {
-        socket_abort(fd);
-        tunnel_stream_reset(s, status);
-        return;
-    }
-    relay_create(link->links->env.loop, fd, s, relay_ended_cb, NULL);
-    free(d);
-}
-
-static void dial_tcp(struct dial *d)
-{
-    d->op = connect_start(d->link->links->env.loop, &d->addr, 0, CONNECT_MS,
-                          connected_cb, d);
-    if (!d->op)
-        tunnel_stream_answer(d->stream, -ENOMEM);
-}
-
-/* ---- UDP --------------------------------------------------------------- */
-
-static void flow_closed_cb(void *arg, int status)
-{
-    (void)arg;
-    (void)status;
-}
-
-static const struct tunnel_udp_ops flow_ops = {.closed_cb = flow_closed_cb};
-
-/* The socket, or a negative errno. */
-static int connect_udp(const union sockaddr_any *addr)
-{
-    int fd = socket(addr->sa.sa_family,
-                    SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int rc = fd < 0 ? -errno : 0;
-
-    if (fd >= 0 && connect(fd, &addr->sa, sockaddr_len(addr)) < 0) {
-        rc = -errno;
-        close(fd);
-    }
-    return rc < 0 ? rc : fd;
-}
-
-static void dial_udp(struct dial *d)
-{
-    unsigned idle = sockaddr_port(&d->addr) == 53 ? DNS_IDLE_MS : UDP_IDLE_MS;
-    int fd = limit_error(connect_udp(&d->addr));
-
-    count(d->link, fd < 0 ? fd : 0);
-    if (fd < 0)
-        tunnel_stream_answer(d->stream, fd);
-    else if (tunnel_udp_serve(d->link->links->env.loop, d->stream, fd, idle,
-                              &flow_ops, NULL))
-        free(d); /* else dial_closed_cb() does */
-}
-
 /* ---- the turn ---------------------------------------------------------- */
+
+static void dialled_cb(void *arg, int status)
+{
+    count(arg, limit_error(status));
+}
 
 static void start_cb(struct dial_job *job)
 {
+    static const struct tunnel_serve_ops ops = {.dialled_cb = dialled_cb};
     struct dial *d = (struct dial *)job;
+    int rc;
 
-    if (d->kind == TUNNEL_UDP)
-        dial_udp(d);
-    else
-        dial_tcp(d);
+    tunnel_stream_set_user(d->stream, NULL, NULL);
+    rc = tunnel_serve(d->link->links->env.loop, d->stream, &d->config, &ops,
+                      d->link);
+    if (rc < 0)
+        tunnel_stream_answer(d->stream, rc);
+    free(d);
 }
 
 int link_dial(struct link *link, struct tunnel_stream *s,
               const struct tunnel_open *open)
 {
+    unsigned idle = open->port == 53 ? DNS_IDLE_MS : UDP_IDLE_MS;
     struct tunnel_open unmapped = *open;
     struct dial *d;
     int rc;
@@ -239,8 +164,10 @@ int link_dial(struct link *link, struct tunnel_stream *s,
     *d = (struct dial){.job.start_cb = start_cb,
                        .link = link,
                        .stream = s,
-                       .kind = open->kind,
-                       .addr = unmapped.addr};
+                       .config = {.addr = unmapped.addr,
+                                  .udp = open->kind == TUNNEL_UDP,
+                                  .timeout_ms = CONNECT_MS,
+                                  .idle_ms = idle}};
     tunnel_stream_set_user(s, &dial_ops, d);
     dial_turns_submit(&link->links->turns, &link->share, &d->job);
     return 0;

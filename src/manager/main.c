@@ -17,6 +17,7 @@
 #include "manager/options.h"
 #include "manager/selfcheck.h"
 #include "manager/service_switch_run.h"
+#include "manager/uninstall.h"
 
 static void signal_cb(uv_signal_t *handle, int signum)
 {
@@ -84,6 +85,23 @@ static int check_api(void)
     return EXIT_SUCCESS;
 }
 
+/* NAMESPACE WEBHOOK SECONDS */
+static int remove_agents(char **args)
+{
+    struct tp_error err = {0};
+    long seconds = strtol(args[2], NULL, 10);
+
+    if (seconds < 1 || seconds > 86400) {
+        log_error("remove-agents: %s: must be seconds", args[2]);
+        return 2;
+    }
+    if (uninstall_run(args[0], args[1], (unsigned)seconds, &err) < 0) {
+        log_error("%s", err.text);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
 /* Before helm removes tp. Within helm's time-out for hooks. */
 static int restore_services(const char *ns)
 {
@@ -106,6 +124,8 @@ int main(int argc, char **argv)
     prepare_process();
     if (argc == 2 && !strcmp(argv[1], "check-api"))
         return check_api();
+    if (argc == 5 && !strcmp(argv[1], "remove-agents"))
+        return remove_agents(argv + 2);
     if (argc == 3 && !strcmp(argv[1], "restore-services"))
         return restore_services(argv[2]);
     if (options_parse(&options, argc, argv, &err) < 0) {

@@ -130,7 +130,7 @@ static int create_engagements(struct manager *m, struct tp_error *err)
         .metrics = &m->metrics,
         .parts = &m->parts,
         .ns = m->options->ns,
-        .idle_seconds = m->options->agent_idle,
+        .idle_seconds = &m->inject.idle_seconds,
         .switch_services = m->options->switch_services,
         .inject = &m->inject,
     };

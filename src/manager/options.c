@@ -86,8 +86,6 @@ static const struct option_row rows[] = {
      "links of one user; 0: no limit"},
     {"drain-timeout", KIND_COUNT, AT(drain), "60", "SECONDS",
      "that running connections have after SIGTERM"},
-    {"agent-idle", KIND_COUNT, AT(agent_idle), "3600", "SECONDS",
-     "then agents that nobody needs are removed; 0: never"},
     {"switch-services", KIND_FLAG, AT(switch_services), NULL, NULL,
      "lead Services to agents where pods may not redirect"},
     {"log-level", KIND_LEVEL, AT(log_level), "info", "LEVEL",

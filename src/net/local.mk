@@ -5,10 +5,12 @@ libtp_net_a_SOURCES = \
 	src/net/dial_config.c \
 	src/net/dial_connect.c src/net/dial_http.c \
 	src/net/dial_internal.h \
+	src/net/forward.c src/net/forward.h \
 	src/net/http1.c src/net/http1.h \
 	src/net/limit.c src/net/limit.h \
 	src/net/listen.c src/net/listen.h \
 	src/net/nftables.c src/net/nftables.h \
+	src/net/pipes.c src/net/pipes.h \
 	src/net/pktinfo.c src/net/pktinfo.h \
 	src/net/socket.c src/net/socket.h \
 	src/net/stream.c src/net/stream.h \

@@ -5,11 +5,13 @@
 #include "tunnel/serve.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/dial.h"
+#include "net/socket.h"
 #include "tunnel/relay.h"
 #include "tunnel/udp.h"
 
@@ -33,6 +35,34 @@ static void tell(struct serving *v, int status)
 {
     if (v->ops->dialled_cb)
         v->ops->dialled_cb(v->arg, status);
+}
+
+/* ---- sockets ---- */
+
+static int set_options(int fd, const struct tunnel_serve_config *config)
+{
+    bool ipv6 = config->addr.sa.sa_family == AF_INET6;
+
+    if (config->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &config->mark,
+                                   sizeof(config->mark)) < 0)
+        return -errno;
+    if (config->tos && setsockopt(fd, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                                  ipv6 ? IPV6_TCLASS : IP_TOS, &config->tos,
+                                  sizeof(config->tos)) < 0)
+        return -errno;
+    return 0;
+}
+
+/* A negative errno if there is none. */
+static int open_socket(const struct tunnel_serve_config *config, int type)
+{
+    int fd = socket(config->addr.sa.sa_family,
+                    type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int rc = fd < 0 ? -errno : set_options(fd, config);
+
+    if (fd >= 0 && rc < 0)
+        close(fd);
+    return rc < 0 ? rc : fd;
 }
 
 /* ---- TCP ---- */
@@ -97,7 +127,7 @@ static void connected_cb(void *arg, int status, int fd)
     }
     status = tunnel_stream_answer(v->stream, 0);
     if (status < 0) {
-        close(fd);
+        socket_abort(fd);
         tunnel_stream_reset(v->stream, status);
         return;
     }
@@ -110,8 +140,10 @@ static void connected_cb(void *arg, int status, int fd)
 static int serve_tcp(struct serving *v,
                      const struct tunnel_serve_config *config)
 {
-    v->op = connect_start(v->loop, &config->addr, config->mark,
-                          config->timeout_ms, connected_cb, v);
+    v->eof = config->eof;
+    v->op =
+        connect_start_fd(v->loop, open_socket(config, SOCK_STREAM),
+                         &config->addr, config->timeout_ms, connected_cb, v);
     if (!v->op)
         return -ENOMEM;
     tunnel_stream_set_user(v->stream, &waiting_ops, v);
@@ -131,20 +163,14 @@ static const struct tunnel_udp_ops flow_ops = {.closed_cb = flow_closed_cb};
 static int connect_udp(const struct tunnel_serve_config *config)
 {
     const union sockaddr_any *addr = &config->addr;
-    int fd = socket(addr->sa.sa_family,
-                    SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int rc = 0;
+    int fd = open_socket(config, SOCK_DGRAM);
+    int rc;
 
-    if (fd < 0)
-        return -errno;
-    if (config->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &config->mark,
-                                   sizeof(config->mark)) < 0)
-        rc = -errno;
-    if (rc == 0 && connect(fd, &addr->sa, sockaddr_len(addr)) < 0)
-        rc = -errno;
-    if (rc < 0)
-        close(fd);
-    return rc < 0 ? rc : fd;
+    if (fd < 0 || connect(fd, &addr->sa, sockaddr_len(addr)) == 0)
+        return fd;
+    rc = -errno;
+    close(fd);
+    return rc;
 }
 
 static int serve_udp(struct serving *v,

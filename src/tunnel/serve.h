@@ -12,6 +12,8 @@
 struct tunnel_serve_config {
     union sockaddr_any addr;
     bool udp;
+    bool eof;            /* TCP: the peer has ended its direction already */
+    int tos;             /* IP_TOS or IPV6_TCLASS; 0: as usual */
     uint32_t mark;       /* SO_MARK; 0: none */
     unsigned timeout_ms; /* TCP: for the connection */
     unsigned idle_ms;    /* UDP: of the flow; 0: 60 s */

@@ -40,6 +40,8 @@ VARIANTS = {
             "logLevel": "debug",
         }
     },
+    "agents stay": {"uninstall": {"removeAgents": False}},
+    "uninstall": {"uninstall": {"timeoutSeconds": 10}},
     "no limits": {"link": {"rate": 0, "maxPerUser": 0}},
     "own authority": EXISTING,
     "cert-manager": {"certManager": {"enabled": True}},
@@ -649,6 +651,28 @@ def test_client_rbac():
     ]
     for obj in chart.all("ClusterRole"):
         assert "aggregat" not in str(obj["metadata"])
+
+
+def hooks(chart, when):
+    return [
+        o for o in chart.objects
+        if (o["metadata"].get("annotations") or {}).get("helm.sh/hook") == when
+    ]  # fmt: skip
+
+
+def test_agents_are_removed_before_the_release_goes():
+    job = hooks(render(), "pre-delete")[0]
+    pod = job["spec"]["template"]["spec"]
+    # the manager's rights and no others
+    assert pod["serviceAccountName"] == "tp-manager"
+    assert pod["containers"][0]["args"] == [
+        "remove-agents", "tp-system", "tp-manager", "240",
+    ]  # fmt: skip
+    assert job["spec"]["activeDeadlineSeconds"] == 270
+    assert job["spec"]["activeDeadlineSeconds"] < 300  # helm's own time-out
+    job = hooks(render(values=VARIANTS["no webhook"]), "pre-delete")[0]
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"][2] == ""
+    assert hooks(render(values=VARIANTS["agents stay"]), "pre-delete") == []
 
 
 def test_replicas_and_disruptions():

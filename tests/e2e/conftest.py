@@ -109,8 +109,8 @@ def install_chart(cluster, *flags):
         "--set", "link.rate=0", "--set", "link.maxPerUser=0",
         "--set", "clientRbac.subjects[0].kind=Group",
         "--set", "clientRbac.subjects[0].name=developers",
-        "--set-string", f"podAnnotations.image={image_id()}",
-        *flags, timeout=180,
+        "--set-string", f"podAnnotations.image={image_id()}", *flags,
+        timeout=180,
     )  # fmt: skip
 
 

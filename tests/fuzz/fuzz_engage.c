@@ -1,6 +1,7 @@
 /*
  * Fuzz target: what engagements read. The first byte chooses the parser:
  * s  ENGAGE, from a client
+ * u  what it wants uninstalled
  * o  Engagement and Session, from the API server
  * w  workload, pods, Services and policies: ports, CONFIG, rollouts
  */
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "manager/engage_uninstall.h"
 #include "manager/engagement_json.h"
 #include "manager/rollout.h"
 #include "manager/workload.h"
@@ -23,6 +25,17 @@ static void spec(const char *text, size_t len)
     if (engage_spec_parse(&out, text, len, NULL) == 0 &&
         (!engagement_id_is_valid(out.id) || !is_dns_label(out.ns) ||
          !is_dns_name(out.workload, WORKLOAD_NAME_MAX)))
+        abort();
+}
+
+static void uninstall(const char *text, size_t len)
+{
+    struct uninstall_spec out;
+
+    if (uninstall_spec_parse(&out, text, len, NULL) == 0 &&
+        (!is_dns_label(out.workload.ns) ||
+         !workload_kind_find(out.workload.kind) ||
+         !is_dns_name(out.workload.name, WORKLOAD_NAME_MAX)))
         abort();
 }
 
@@ -123,6 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text = strndup((const char *)data + 1, size - 1);
     if (data[0] == 's')
         spec(text, strlen(text));
+    else if (data[0] == 'u')
+        uninstall(text, strlen(text));
     else if (data[0] == 'o')
         object(text, strlen(text));
     else if (data[0] == 'w')

@@ -98,6 +98,11 @@ FUZZ_TARGETS += fuzz_frames
 fuzz_frames_SOURCES = tests/fuzz/fuzz_frames.c
 fuzz_frames_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_frames_LDADD = $(ENGINE_LIBS)
+
+FUZZ_TARGETS += fuzz_limits
+fuzz_limits_SOURCES = tests/fuzz/fuzz_limits.c
+fuzz_limits_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_limits_LDADD = $(CLI_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)

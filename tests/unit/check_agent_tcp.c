@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/pipes.h"
+#include "net/pipes.h"
 #include "agent/rules.h"
 #include "agent_world.h"
 #include "suite.h"

@@ -12,6 +12,7 @@
 #include "cli/docker_run.h"
 #include "cli/engage_options.h"
 #include "cli/environment.h"
+#include "cli/limits.h"
 #include "cli/program.h"
 #include "suite.h"
 #include "tempdir.h"
@@ -184,6 +185,7 @@ END_TEST
 
 static struct docker_run built;
 static struct tp_error error;
+static const struct limits *limits;
 
 static int build(const char *line, struct json_object *env)
 {
@@ -197,7 +199,7 @@ static int build(const char *line, struct json_object *env)
     words[n] = NULL;
     ck_assert(docker_run_is(words));
     memset(&error, 0, sizeof(error));
-    return docker_run_build(&built, words, "tp-daemon", env, &error);
+    return docker_run_build(&built, words, "tp-daemon", env, limits, &error);
 }
 
 static void joined(char *out, size_t size)
@@ -285,6 +287,101 @@ START_TEST(test_environment_of_docker)
 }
 END_TEST
 
+static const struct {
+    const char *line, *result;
+} limited[] = {
+    {"docker run img", "--cpus 0.500 --memory 134217728 img"},
+    {"docker run --cpus=1 img", "--memory 134217728 --cpus=1 img"},
+    {"docker run --cpu-quota 9 img", "--memory 134217728 --cpu-quota 9 img"},
+    {"docker run -m 1g img", "--cpus 0.500 -m 1g img"},
+    {"docker run -itm1g img", "--cpus 0.500 -itm1g img"},
+    {"docker run --memory 1g img", "--cpus 0.500 --memory 1g img"},
+    {"docker run --memory-swap 1g img",
+     "--cpus 0.500 --memory 134217728 --memory-swap 1g img"},
+    {"docker run img --cpus 1 -m 2",
+     "--cpus 0.500 --memory 134217728 img --cpus 1 -m 2"},
+};
+
+/* The user's own flags win. */
+START_TEST(test_limits_of_docker)
+{
+    static const struct limits half = {500, 128 * 1024 * 1024};
+    static const char head[] = "docker run --network container:tp-daemon ";
+    char text[512];
+
+    limits = &half;
+    ck_assert_int_eq(build(limited[_i].line, NULL), 0);
+    limits = NULL;
+    joined(text, sizeof(text));
+    ck_assert_int_eq(strncmp(text, head, strlen(head)), 0);
+    ck_assert_str_eq(text + strlen(head), limited[_i].result);
+    docker_run_release(&built);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    int64_t scale, value; /* -1: an error */
+} quantities[] = {
+    {"500m", 1000, 500},
+    {"2", 1000, 2000},
+    {"0.1", 1000, 100},
+    {"1.5", 1000, 1500},
+    {".5", 1000, 500},
+    {"100u", 1000, 1},
+    {"1n", 1000, 1}, /* rounded up */
+    {"0", 1000, 0},
+    {"128Mi", 1, 134217728},
+    {"1G", 1, 1000000000},
+    {"1.5Gi", 1, 1610612736},
+    {"1e3", 1, 1000},
+    {"12E2", 1, 1200},
+    {"1E", 1, 1000000000000000000},
+    {"128974848", 1, 128974848},
+    {"128974848000m", 1, 128974848},
+    {"", 1, -1},
+    {"Mi", 1, -1},
+    {"-1", 1, -1},
+    {"1.2.3", 1, -1},
+    {"0x10", 1, -1},
+    {"1mi", 1, -1},
+    {"1e", 1, -1},
+    {"1e99", 1, -1},
+    {"1 Mi", 1, -1},
+    {"99E", 1000, -1},
+    {"1111111111111111111111111111111", 1, -1},
+};
+
+START_TEST(test_quantities)
+{
+    int64_t value = -1;
+    int rc = limits_parse_quantity(quantities[_i].text, quantities[_i].scale,
+                                   &value);
+
+    ck_assert_int_eq(rc, quantities[_i].value < 0 ? -EINVAL : 0);
+    ck_assert_msg(value == quantities[_i].value, "%s: %lld",
+                  quantities[_i].text, (long long)value);
+}
+END_TEST
+
+START_TEST(test_limits)
+{
+    cleanup_json struct json_object *obj = json_object_new_object();
+    struct limits l;
+
+    ck_assert_int_eq(limits_parse(&l, obj, &error), 0);
+    ck_assert(l.millicpus == 0 && l.memory == 0);
+    json_put_str(obj, "cpu", "5m");
+    json_put_str(obj, "memory", "1Mi");
+    ck_assert_int_eq(limits_parse(&l, obj, &error), 0);
+    limits_raise(&l);
+    ck_assert(l.millicpus == 10 && l.memory == 6 * 1024 * 1024);
+    json_put_str(obj, "memory", "much");
+    ck_assert_int_eq(limits_parse(&l, obj, &error), -EINVAL);
+    ck_assert_msg(strstr(error.text, "memory: 'much'"), "%s", error.text);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("cli-engage");
@@ -301,6 +398,11 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, test_docker_run, 0, sizeof(runs) / sizeof(*runs));
     tcase_add_test(tc, test_detached_is_seen);
     tcase_add_test(tc, test_environment_of_docker);
+    tcase_add_loop_test(tc, test_limits_of_docker, 0,
+                        sizeof(limited) / sizeof(*limited));
+    tcase_add_loop_test(tc, test_quantities, 0,
+                        sizeof(quantities) / sizeof(*quantities));
+    tcase_add_test(tc, test_limits);
     suite_add_tcase(s, tc);
     return s;
 }

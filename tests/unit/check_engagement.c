@@ -652,6 +652,130 @@ START_TEST(test_to_pod_port_taken)
 }
 END_TEST
 
+/* ---- the local shortcut ---- */
+
+/* What the manager says, with where it leads. */
+static void tell(struct engagement *eng, const char *phase,
+                 const char *destinations)
+{
+    struct json_object *event = make_engagement(engagement_id(eng), phase);
+
+    if (destinations)
+        json_object_object_add(event, "destinations", parse(destinations));
+    engagement_session_ops.event_cb(engagements, event);
+    json_object_put(event);
+}
+
+/* "127.0.0.1:8080", or "" if it goes to the cluster. */
+static const char *way_to(const char *address, uint16_t port, bool udp)
+{
+    static char text[SOCKADDR_TEXT];
+    union sockaddr_any dst;
+    struct shortcut way;
+
+    ck_assert_int_eq(sockaddr_parse(&dst, address, port), 0);
+    if (!engagements_shortcut(engagements, &dst, udp, &way))
+        return "";
+    sockaddr_format(&way.addr, text);
+    return text;
+}
+
+#define LEADS                                                                  \
+    "[{\"address\":\"10.43.0.5\",\"port\":80,\"protocol\":\"tcp\",\"to\":"     \
+    "8080},"                                                                   \
+    "{\"address\":\"fd00::5\",\"port\":80,\"protocol\":\"tcp\",\"to\":8080},"  \
+    "{\"address\":\"10.42.0.9\",\"port\":8080,\"protocol\":\"tcp\",\"to\":"    \
+    "8080},"                                                                   \
+    "{\"address\":\"10.43.0.5\",\"port\":53,\"protocol\":\"udp\",\"to\":5353}" \
+    ","                                                                        \
+    "{\"address\":\"nowhere\",\"port\":80,\"to\":8080},"                       \
+    "{\"address\":\"10.43.0.8\",\"port\":0,\"to\":8080},"                      \
+    "{\"address\":\"10.43.0.9\",\"port\":22,\"to\":22},7]"
+
+START_TEST(test_shortcut)
+{
+    struct engagement *eng =
+        engage("{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":["
+               "{\"local\":18080,\"remote\":\"http\"}]}");
+    int before;
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    tell(eng, "injecting", LEADS);
+    ck_assert_str_eq(way_to("10.43.0.5", 80, false), ""); /* not yet */
+    tell(eng, "ready", NULL);
+    before = changes;
+    tell(eng, "ready", LEADS);
+    ck_assert_int_eq(changes, before); /* nobody is told of that */
+    ck_assert_str_eq(way_to("10.43.0.5", 80, false), "127.0.0.1:18080");
+    ck_assert_str_eq(way_to("fd00::5", 80, false), "127.0.0.1:18080");
+    ck_assert_str_eq(way_to("10.42.0.9", 8080, false), "127.0.0.1:18080");
+    ck_assert_str_eq(way_to("10.43.0.5", 80, true), "");
+    ck_assert_str_eq(way_to("10.43.0.5", 81, false), "");
+    ck_assert_str_eq(way_to("10.43.0.6", 80, false), "");
+    /* ports that nobody asked for lead nowhere */
+    ck_assert_str_eq(way_to("10.43.0.5", 53, true), "");
+    ck_assert_str_eq(way_to("10.43.0.9", 22, false), "");
+    /* a pod goes */
+    tell(eng, "ready",
+         "[{\"address\":\"10.43.0.5\",\"port\":80,\"protocol\":\"tcp\","
+         "\"to\":8080}]");
+    ck_assert_str_eq(way_to("10.42.0.9", 8080, false), "");
+    ck_assert_str_eq(way_to("10.43.0.5", 80, false), "127.0.0.1:18080");
+    tell(eng, "injecting", NULL); /* all pods went */
+    ck_assert_str_eq(way_to("10.43.0.5", 80, false), "");
+    tell(eng, "ready", NULL);
+    ck_assert_str_eq(way_to("10.43.0.5", 80, false), "127.0.0.1:18080");
+    engagement_session_ops.linked_cb(engagements, NULL, true);
+    ck_assert_str_eq(way_to("10.43.0.5", 80, false), "");
+    engagement_session_ops.linked_cb(engagements, pair.client, true);
+    engagements_remove(engagements, eng, NULL, NULL);
+    ck_assert_str_eq(way_to("10.43.0.5", 80, false), "");
+}
+END_TEST
+
+static const struct {
+    const char *request, *way;
+} shortcuts[] = {
+    {"{\"type\":\"intercept\",\"workload\":\"web\"}", "127.0.0.1:8080"},
+    {"{\"type\":\"replace\",\"workload\":\"web\"}", "127.0.0.1:8080"},
+    {"{\"type\":\"intercept\",\"workload\":\"web\",\"address\":\"10.9.9.9\"}",
+     "10.9.9.9:8080"},
+    {"{\"type\":\"intercept\",\"workload\":\"web\",\"address\":\"localhost\"}",
+     "127.0.0.1:8080"},
+    {"{\"type\":\"intercept\",\"workload\":\"web\",\"shortcut\":false}", ""},
+    {"{\"type\":\"mirror\",\"workload\":\"web\"}", ""},
+    {"{\"type\":\"ingest\",\"workload\":\"web\"}", ""},
+};
+
+START_TEST(test_who_has_a_shortcut)
+{
+    struct engagement *eng = engage(shortcuts[_i].request);
+    uint64_t end;
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    tell(eng, "ready", LEADS);
+    end = uv_now(pair.loop) + 500; /* a name takes a moment */
+    while (*shortcuts[_i].way && !*way_to("10.43.0.5", 80, false) &&
+           uv_now(pair.loop) < end)
+        uv_run(pair.loop, UV_RUN_NOWAIT);
+    ck_assert_str_eq(way_to("10.43.0.5", 80, false), shortcuts[_i].way);
+}
+END_TEST
+
+/* The name is looked up while the engagement goes. */
+START_TEST(test_shortcut_of_the_past)
+{
+    struct engagement *eng = engage("{\"type\":\"intercept\",\"workload\":"
+                                    "\"web\",\"address\":\"localhost\"}");
+
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    tell(eng, "ready", LEADS);
+    engagements_remove(engagements, eng, NULL, NULL);
+    ck_assert_ptr_nonnull(LIST_FIRST(&engagements->look_ups));
+    /* teardown() ends the table before the answer is there */
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("engagement");
@@ -678,6 +802,10 @@ static Suite *suite(void)
     tcase_add_test(tc, test_a_new_link_is_told);
     tcase_add_test(tc, test_an_old_manager);
     tcase_add_test(tc, test_to_pod_port_taken);
+    tcase_add_test(tc, test_shortcut);
+    tcase_add_loop_test(tc, test_who_has_a_shortcut, 0,
+                        sizeof(shortcuts) / sizeof(*shortcuts));
+    tcase_add_test(tc, test_shortcut_of_the_past);
     suite_add_tcase(s, tc);
     tc = tcase_create("delivery");
     tcase_set_timeout(tc, 60);

@@ -350,6 +350,18 @@ START_TEST(claim_belongs_to_its_engagement)
 }
 END_TEST
 
+START_TEST(an_engagement_has_begun_with_its_phase)
+{
+    struct json_object *obj = json_object_new_object(), *patch;
+
+    ck_assert(!engagement_has_begun(obj));
+    patch = engagement_status("pending", "", 0);
+    ck_assert(engagement_has_begun(patch));
+    json_object_put(patch);
+    json_object_put(obj);
+}
+END_TEST
+
 START_TEST(conflict_says_who_since_when_and_what_to_do)
 {
     struct claim_conflict conflict = {.what = "8080/tcp"};
@@ -518,6 +530,7 @@ int main(void)
     tcase_add_test(tc, session_is_read_as_it_was_written);
     tcase_add_test(tc, claims_are_of_intercept_and_replace_only);
     tcase_add_test(tc, claim_belongs_to_its_engagement);
+    tcase_add_test(tc, an_engagement_has_begun_with_its_phase);
     tcase_add_test(tc, conflict_says_who_since_when_and_what_to_do);
     tcase_add_test(tc, lease_is_fresh_for_its_duration);
     tcase_add_test(tc, right_is_asked_for_and_named);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tunnel/relay.h"
+#include "tunnel/serve.h"
 #include "tunnel/tunnel_internal.h"
 #include "tunnel_pair.h"
 #include "suite.h"
@@ -407,6 +408,50 @@ START_TEST(refused_port_is_econnrefused)
 }
 END_TEST
 
+/* ---- serve.h ---- */
+
+static union sockaddr_any served;
+
+static int serve_open_cb(struct pair *p, struct tunnel_stream *s,
+                         const struct tunnel_open *open)
+{
+    static const struct tunnel_serve_ops ops = {0};
+    const struct tunnel_serve_config config = {
+        .addr = served, .eof = true, .tos = 0x0c, .timeout_ms = 5000};
+
+    (void)open;
+    return tunnel_serve(p->loop, s, &config, &ops, NULL);
+}
+
+/* Who had the stream before has seen its end, which comes only once. The far
+ * end sees it, and what it then says arrives. */
+START_TEST(serving_a_stream_that_has_ended)
+{
+    struct user u = {.keep_open = true};
+    int listener = tcp_listen(&served), fd;
+    ssize_t n = -1;
+    char byte;
+
+    pair.open_cb = serve_open_cb;
+    pair_init(&pair);
+    user_open(&u, &pair);
+    RUN_UNTIL(u.opened);
+    ck_assert_int_eq(u.open_status, 0);
+    fd = accept(listener, NULL, NULL);
+    ck_assert_int_ge(fd, 0);
+    for (int i = 0; n < 0 && i < 1000; i++) {
+        n = recv(fd, &byte, 1, MSG_DONTWAIT);
+        pair_turn(&pair);
+    }
+    ck_assert_int_eq(n, 0);
+    ck_assert_int_eq(send(fd, "x", 1, 0), 1);
+    RUN_UNTIL(u.received == 1);
+    close(fd);
+    close(listener);
+    pair_close(&pair);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("tunnel-relay");
@@ -425,6 +470,7 @@ int main(void)
     tcase_add_test(tc, reset_is_seen_while_the_link_does_not_read_the_socket);
     tcase_add_test(tc, cut_link_resets_the_sockets);
     tcase_add_test(tc, refused_port_is_econnrefused);
+    tcase_add_test(tc, serving_a_stream_that_has_ended);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }

@@ -5,8 +5,8 @@
  * of connections. Also here: the one buffer for bytes that must be seen
  * (mirrors), and for where no pipe is to be had.
  */
-#ifndef TP_AGENT_PIPES_H
-#define TP_AGENT_PIPES_H
+#ifndef TP_NET_PIPES_H
+#define TP_NET_PIPES_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -11,7 +11,7 @@
  * answer may have come before the reset), then both are reset. A socket that
  * failed to be read resets the other at once, unless bytes still wait.
  */
-#include "agent/forward.h"
+#include "net/forward.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "net/socket.h"
 
 #define ROUNDS 4 /* of reading and writing in one turn of the loop */
 
@@ -49,20 +50,12 @@ struct forward {
     struct side client, app;
     struct half up, down; /* client to app, app to client */
     struct pipes *pipes;
-    struct tap *tap;
+    struct forward_tap tap; /* write_cb NULL: none */
     forward_end_cb *cb;
     void *arg;
     int handles;
     bool ended;
 };
-
-void socket_reset(int fd)
-{
-    static const struct linger now = {.l_onoff = 1, .l_linger = 0};
-
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    close(fd);
-}
 
 /* ---- the end ------------------------------------------------------------- */
 
@@ -91,16 +84,16 @@ static void forward_end(struct forward *f, bool reset)
     uv_close((uv_handle_t *)&f->client.poll, poll_closed_cb);
     uv_close((uv_handle_t *)&f->app.poll, poll_closed_cb);
     if (reset) {
-        socket_reset(f->client.fd);
-        socket_reset(f->app.fd);
+        socket_abort(f->client.fd);
+        socket_abort(f->app.fd);
     } else {
         close(f->client.fd);
         close(f->app.fd);
     }
     half_release(&f->up, f->pipes);
     half_release(&f->down, f->pipes);
-    if (f->tap)
-        tap_end(f->tap, reset, uv_now(f->client.poll.loop));
+    if (f->tap.end_cb)
+        f->tap.end_cb(f->tap.arg, reset);
     f->cb(f->arg, f->up.bytes + f->down.bytes);
 }
 
@@ -181,8 +174,8 @@ static ssize_t half_copy(struct half *h)
 
     if (n <= 0)
         return n;
-    if (h == &f->up && f->tap)
-        tap_write(f->tap, data, (size_t)n);
+    if (h == &f->up && f->tap.write_cb)
+        f->tap.write_cb(f->tap.arg, data, (size_t)n);
     sent =
         result(send(h->to->fd, data, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL));
     if (sent < 0)
@@ -214,8 +207,8 @@ static void half_finish(struct half *h)
     if (h->done)
         return;
     h->done = true;
-    if (h == &f->up && f->tap)
-        tap_end(f->tap, false, uv_now(f->client.poll.loop));
+    if (h == &f->up && f->tap.end_cb)
+        f->tap.end_cb(f->tap.arg, false);
     if (f->up.done && f->down.done)
         forward_end(f, false);
     else
@@ -390,21 +383,22 @@ static int start(struct forward *f, uv_loop_t *loop, int client, int app)
 }
 
 struct forward *forward_create(uv_loop_t *loop, struct pipes *pipes, int client,
-                               int app, struct tap *tap, forward_end_cb *cb,
-                               void *arg)
+                               int app, const struct forward_tap *tap,
+                               forward_end_cb *cb, void *arg)
 {
     struct forward *f = calloc(1, sizeof(*f));
 
     if (!f || start(f, loop, client, app) < 0) {
-        socket_reset(client);
-        socket_reset(app);
+        socket_abort(client);
+        socket_abort(app);
         return NULL;
     }
     f->pipes = pipes;
-    f->tap = tap;
+    if (tap)
+        f->tap = *tap;
     f->cb = cb;
     f->arg = arg;
-    f->up.copy = tap && !tap_is_empty(tap);
+    f->up.copy = tap != NULL;
     arm(&f->client);
     arm(&f->app);
     return f;

@@ -1,4 +1,4 @@
-#include "agent/pipes.h"
+#include "net/pipes.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,42 @@
+/*
+ * forward.h - joins two connected TCP sockets
+ *
+ * Bytes, half-close, reset (SO_LINGER 0) and backpressure pass in both
+ * directions, by splice(2), unseen; where a tap wants to see what the client
+ * sends, that direction is copied instead.
+ */
+#ifndef TP_NET_FORWARD_H
+#define TP_NET_FORWARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "net/pipes.h"
+
+struct forward;
+
+/* Who wants to see what the client sends; never waits and never fails. */
+struct forward_tap {
+    void (*write_cb)(void *arg, const void *data, size_t len);
+    /* No further byte; reset: the client has gone. May be called again. */
+    void (*end_cb)(void *arg, bool reset);
+    void *arg;
+};
+
+/* Called once, when both sides are closed. */
+typedef void forward_end_cb(void *arg, uint64_t bytes);
+
+/* Owns both sockets from here on (also on failure). `pipes` is borrowed until
+ * the end; `tap` (NULL: nobody wants to see) is copied. NULL: out of memory or
+ * descriptors; both are reset. */
+struct forward *forward_create(uv_loop_t *loop, struct pipes *pipes, int client,
+                               int app, const struct forward_tap *tap,
+                               forward_end_cb *cb, void *arg);
+
+/* Resets both sides; cb is called before it returns. */
+void forward_abort(struct forward *f);
+
+#endif
