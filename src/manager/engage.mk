@@ -50,7 +50,10 @@ libtp_manager_a_SOURCES += \
 
 if HAVE_CHECK
 check_PROGRAMS += check_manager_workload check_manager_engage \
-	check_manager_services
+	check_manager_services check_manager_reads
+check_manager_reads_SOURCES = tests/unit/check_manager_reads.c
+check_manager_reads_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_reads_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_manager_services_SOURCES = tests/unit/check_manager_services.c
 check_manager_services_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_manager_services_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
