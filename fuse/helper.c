@@ -96,8 +96,9 @@ static int do_mount(const struct mount_options *o, struct tp_error *err)
     se = fuse_session_new(&args, &none, sizeof(none), NULL);
     fuse_opt_free_args(&args);
     if (se && fuse_session_mount(se, o->mountpoint) == 0)
-        fd = fuse_session_fd(se);
-    /* The session is not destroyed: that would close and unmount. */
+        fd = fcntl(fuse_session_fd(se), F_DUPFD_CLOEXEC, 3);
+    if (se)
+        fuse_session_destroy(se); /* closes its own, does not unmount */
     if (fd < 0)
         return tp_error_set(err, -EPERM, "cannot mount on %s", o->mountpoint);
     return fd;

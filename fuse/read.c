@@ -32,6 +32,7 @@ struct read_op {
     uint64_t off;
     size_t size;
     bool draining;
+    uint32_t short_seq; /* the node's, when it last ended too early */
     bool busy; /* being looked at: blocks may fail at once */
 };
 
@@ -273,6 +274,25 @@ static void op_end(struct read_op *op)
     file_unref(f);
 }
 
+/* The contents end before the size that we know of: the answer is from before
+ * a write of ours. The kernel would take it for the end of the file. */
+static bool ends_early(struct read_op *op)
+{
+    struct node *n = op->file->node;
+    uint64_t at = op->off, end = op->off + op->size, gap;
+    struct block *b;
+
+    if (end > n->attr.size)
+        end = n->attr.size;
+    while (at < end && (b = find_block(op->file, at, &gap)) && !b->err &&
+           at < b->off + b->got)
+        at = b->off + b->got;
+    if (at >= end || n->write_seq == op->short_seq)
+        return false;
+    op->short_seq = n->write_seq;
+    return true;
+}
+
 static void op_reply(struct read_op *op)
 {
     struct file *f = op->file;
@@ -305,14 +325,14 @@ static void op_reply(struct read_op *op)
             block_free(used[i]);
 }
 
-/* Failed and empty blocks are asked for again by the next read. */
+/* Failed and short blocks are asked for again by the next read. */
 static void drop_useless(struct file *f, uint64_t from, uint64_t to)
 {
     struct block *b, *next;
 
     for (b = TAILQ_FIRST(&f->blocks); b; b = next) {
         next = TAILQ_NEXT(b, entry);
-        if (b->ready && (b->err || b->got == 0) && b->off < to &&
+        if (b->ready && (b->err || b->got < b->want) && b->off < to &&
             from < b->off + b->want)
             block_free(b);
     }
@@ -341,8 +361,11 @@ static bool gather(struct read_op *op)
             uint64_t want = f->window ? PIECE_BYTES : end - at;
 
             want = want < gap ? want : gap;
-            b = block_start(f, at,
-                            want < PIECE_BYTES ? (uint32_t)want : PIECE_BYTES);
+            want = want < PIECE_BYTES ? want : PIECE_BYTES;
+            /* Not more than is needed of what is being written. */
+            if (want > end - at && write_overlaps(f->node, at, want))
+                want = end - at;
+            b = block_start(f, at, (uint32_t)want);
             file_use(f, b->which, send_block_cb, b); /* may fail at once */
         }
         if (!b->ready) {
@@ -367,12 +390,17 @@ static void step(struct read_op *op)
     f->refs++;
     if (!op->busy) {
         op->busy = true;
-        if (gather(op)) {
+        if (!gather(op)) {
+            op->busy = false;
+        } else if (ends_early(op)) {
+            op->busy = false;
+            op->draining = true;
+            drop_useless(f, op->off, op->off + op->size);
+            write_drain(f->node, drained_cb, op);
+        } else {
             op_reply(op);
             drop_useless(f, op->off, op->off + op->size);
             op_end(op);
-        } else {
-            op->busy = false;
         }
     }
     file_unref(f);
