@@ -32,6 +32,7 @@ struct call {
     uint32_t payload_len;
     uint8_t *sink;
     uint32_t sink_size;
+    unsigned repeats;
     int err; /* set when it is to end without an answer */
     uint16_t len;
     uint8_t packet[];

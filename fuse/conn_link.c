@@ -12,6 +12,7 @@
 
 #define BACKOFF_FIRST 100 /* ms */
 #define BACKOFF_LAST  2000
+#define REPEATS_MAX   16
 
 static uint64_t now_ms(const struct conn *c)
 {
@@ -112,10 +113,10 @@ static void ready_cb(uv_poll_t *poll, int status, int events)
 {
     struct conn *c = poll->data;
 
+    /* A hang-up is reported as EBADF; the socket knows better. */
+    (void)status;
     (void)events;
-    if (status < 0)
-        conn_lose(c, status, "poll");
-    else if (c->transport)
+    if (c->transport)
         run(c);
 }
 
@@ -145,10 +146,20 @@ static void close_poll(struct conn *c)
     t->ops->destroy(t);
 }
 
+/* Whether a call that was sent is sent again. What a server answers with
+ * nonsense, or by hanging up, it would answer so again. */
+static bool may_repeat(struct conn *c, struct call *call, int err)
+{
+    return call->flags & CONN_REPEAT && err != -EPROTO &&
+           ++call->repeats <= REPEATS_MAX &&
+           carrier_redials(c->config.carrier);
+}
+
 /* Those that were sent and may be repeated go back in front of the queue, in
  * their order; the others end. */
-static void sort_out(struct conn *c)
+static void sort_out(struct conn *c, int err)
 {
+    int end_err = err == -EPROTO ? -EIO : -ECONNRESET;
     struct call_list again = TAILQ_HEAD_INITIALIZER(again);
     struct call *call, *next, *before;
 
@@ -157,10 +168,10 @@ static void sort_out(struct conn *c)
         if (!call || !call->sent)
             continue;
         call->sent = false;
-        if ((call->flags & CONN_REPEAT) && carrier_redials(c->config.carrier))
+        if (may_repeat(c, call, err))
             TAILQ_INSERT_TAIL(&again, call, entry);
         else
-            conn_end_later(c, call, -ECONNRESET);
+            conn_end_later(c, call, end_err);
     }
     for (call = TAILQ_FIRST(&c->queue); call; call = next) {
         bool begun = c->sent > 0 && call == TAILQ_FIRST(&c->queue);
@@ -203,13 +214,15 @@ void conn_lose(struct conn *c, int err, const char *why)
         c->generation++;
         c->down_since = now_ms(c);
     }
+    if (err == -EPROTO)
+        c->backoff = BACKOFF_LAST / 4;
     c->dial_at = now_ms(c) + c->backoff;
     c->backoff = c->backoff == 0 ? BACKOFF_FIRST : c->backoff * 2;
     if (c->backoff > BACKOFF_LAST)
         c->backoff = BACKOFF_LAST;
     c->attempts++;
     c->config.lost_cb(c->config.arg, c);
-    sort_out(c);
+    sort_out(c, err);
     uv_timer_start(&c->tick, conn_tick, 0, TICK_MS);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fuse/memory.h"
+#include "fuse/ops.h"
 #include "sftp/status.h"
 
 #define READDIRS  16      /* in flight */
@@ -182,6 +183,10 @@ static void names_cb(void *arg, const struct reply *reply)
         f->err = f->err ? f->err : reply->err;
     else
         take_names(f, &body);
+    /* Nobody has it open any more, and it is not soon done. */
+    if (!f->err && f->listing->refs == 1 && STAILQ_EMPTY(&f->waiters) &&
+        f->listing->count > WAIT_MAX)
+        f->err = -ECANCELED;
     if (f->err)
         f->ended = true;
     if (!f->ended)
@@ -431,7 +436,7 @@ static void fill(struct readdir_op *op)
             break;
     /* What was read before a failure is given; then the failure. */
     if (used == 0 && l->complete && l->err)
-        fuse_reply_err(op->req, -l->err);
+        fuse_reply_err(op->req, errno_of(l->err));
     else
         fuse_reply_buf(op->req, buf, used);
     free(buf);

@@ -70,7 +70,7 @@ void file_unref(struct file *f)
     for (unsigned i = 0; i < MOUNT_FDS; i++)
         if (file_has_handle(f, i))
             file_close_handle(m, i, file_handle(f, i));
-    if (f->write_err) {
+    if (f->write_err && !f->write_told) {
         log_error("%.*s: what was written last is lost: %s",
                   (int)f->node->name_len, f->node->name,
                   strerror(-f->write_err));
@@ -133,11 +133,18 @@ void file_opening(struct file *f, unsigned which)
     f->h[which].state = HANDLE_OPENING;
 }
 
+static void open_handle(struct file *f, unsigned which);
+
 void file_opened(struct file *f, unsigned which, int err)
 {
-    if (err)
+    bool lost = !err && !file_has_handle(f, which);
+
+    if (err || lost)
         f->h[which].state = HANDLE_NONE;
-    wake(f, which, err);
+    if (!lost)
+        wake(f, which, err);
+    else if (!STAILQ_EMPTY(&f->h[which].waiters))
+        open_handle(f, which); /* the link went before it was checked */
 }
 
 /* OPEN of a handle, with LSTAT behind it: is it still the same file? */

@@ -52,7 +52,8 @@ struct file {
     uint64_t seen_size;  /* when it was opened */
     uint32_t seen_mtime;
     bool seen, wrote;
-    int write_err; /* not yet told */
+    int write_err;   /* of writes that were accepted */
+    bool write_told; /* a close has shown it */
     struct content *content; /* the whole of a small file, read ahead */
     /* read.c */
     struct block_list blocks;

@@ -7,7 +7,7 @@
 
 #define FIRST_BYTES   1024 /* a short directory has a short chunk */
 #define CHUNK_BYTES   (32 * 1024)
-#define LISTING_BYTES (256u * 1024 * 1024) /* of one directory: the end */
+#define LISTING_BYTES (16u << 20) /* of one directory: a quarter million names */
 
 struct listing_chunk {
     struct listing_chunk *next;

@@ -99,7 +99,7 @@ static void flushed_cb(void *arg, int err)
     struct sync_op *op = arg;
 
     (void)err;
-    sync_end(op, write_take_error(op->f));
+    sync_end(op, write_show_error(op->f));
 }
 
 static struct sync_op *sync_op_create(fuse_req_t req, struct file *f)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fuse/memory.h"
+#include "fuse/ops.h"
 #include "sftp/status.h"
 #include "fuse/prefetch.h"
 #include "fuse/write.h"
@@ -11,7 +12,7 @@
 #define WINDOW_FIRST (2 * PIECE_BYTES)
 #define WINDOW_MIN   (2u << 20) /* of the limit, as long as rates are guesses */
 #define SLACK_BYTES  (256u * 1024) /* the kernel's own requests overtake */
-#define TRIES_MAX    16
+#define TRIES_MAX    64
 #define PARTS_MAX    66 /* a request of pages, each from another block */
 
 struct block {
@@ -317,7 +318,7 @@ static void op_reply(struct read_op *op)
             break;
     }
     if (n == 0 && err)
-        fuse_reply_err(op->req, -err);
+        fuse_reply_err(op->req, errno_of(err));
     else
         fuse_reply_iov(op->req, iov, n);
     for (int i = 0; i < n; i++)

@@ -9,7 +9,7 @@
 #include "fuse/read.h"
 
 #define FIRST_PIECE 4096u
-#define TRIES_MAX   16
+#define TRIES_MAX   64
 
 struct held_write {
     TAILQ_ENTRY(held_write) entry;
@@ -72,6 +72,12 @@ int write_take_error(struct file *f)
     return err;
 }
 
+int write_show_error(struct file *f)
+{
+    f->write_told = true;
+    return f->write_err;
+}
+
 static void release_held(struct mount *m)
 {
     struct held_write *h;
@@ -122,10 +128,16 @@ static void keep_error(struct write_piece *p, int err)
 {
     struct file *f = p->file;
 
+    if (err)
+        log_warn("%.*s: writing %u bytes at %llu: %s (attempt %u)",
+                 (int)f->node->name_len, f->node->name, p->len,
+                 (unsigned long long)p->off, strerror(-err), p->tries + 1);
     if (err == -ECONNRESET || err == -ETIMEDOUT)
         err = -EIO;
-    if (err && !p->strict && !f->write_err)
+    if (err && !p->strict && !f->write_err) {
         f->write_err = err;
+        f->write_told = false;
+    }
     strict_done(p->strict, err);
 }
 

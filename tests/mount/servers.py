@@ -3,19 +3,18 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 
 
-class Server:
+class Listener:
     """Listens on a loopback port and starts a command for each connection."""
 
-    user = ""
-
-    def __init__(self, command, preexec=None):
-        self.command, self.preexec = command, preexec
+    def __init__(self, command):
+        self.command = command
         self.children = []
         self.listener = None
         self.port = 0
@@ -39,15 +38,14 @@ class Server:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.children.append(subprocess.Popen(
                 self.command, stdin=peer, stdout=peer,
-                stderr=subprocess.DEVNULL, preexec_fn=self.preexec))
+                stderr=subprocess.DEVNULL))
             peer.close()
 
     def hang_up(self):
-        """Ends every connection; new ones are accepted."""
-        for child in self.children:
+        for child in list(self.children):
             child.kill()
             child.wait()
-        self.children = []
+            self.children.remove(child)
 
     def stop_listening(self):
         try:
@@ -62,7 +60,6 @@ class Server:
                 child.send_signal(number)
 
     def freeze(self):
-        """Answers no more, without a word."""
         self.signal(signal.SIGSTOP)
 
     def thaw(self):
@@ -74,9 +71,51 @@ class Server:
         self.hang_up()
 
 
+class Server:
+    """A Listener in a process of its own. A test that has files of a mount open
+    must not fork: the child closes them, and waits for the server that it is to
+    become."""
+
+    user = ""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, *command], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+
+    def tell(self, method):
+        self.process.stdin.write(method + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def hang_up(self):
+        """Ends every connection; new ones are accepted."""
+        self.tell("hang_up")
+
+    def listen(self):
+        self.tell("listen")
+
+    def stop_listening(self):
+        self.tell("stop_listening")
+
+    def freeze(self):
+        """Answers no more, without a word."""
+        self.tell("freeze")
+
+    def thaw(self):
+        self.tell("thaw")
+
+    def close(self):
+        if self.process.poll() is None:
+            self.tell("close")
+            self.process.stdin.close()
+            self.process.wait(10)
+
+
 class RawServer(Server):
-    def __init__(self, *arguments, preexec=None):
-        super().__init__([SFTP_SERVER, *arguments], preexec)
+    def __init__(self, *arguments):
+        super().__init__([SFTP_SERVER, *arguments])
 
     def options(self):
         return f"directport={self.port}"
@@ -121,3 +160,15 @@ class SshServer(Server):
     def options(self, key="key", host_key=None):
         return (f"port={self.port},identity={self.directory / key},"
                 f"hostkey={host_key or self.host_key()}")
+
+
+def main():
+    listener = Listener(sys.argv[1:])
+    print(listener.port, flush=True)
+    for line in sys.stdin:
+        getattr(listener, line.strip())()
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """Links that end, servers that are silent, mounts that are taken away: what was
 accepted is written or reported, nothing waits for ever, no byte is wrong."""
 import errno
+import functools
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from conftest import wait_for
 SIZE = 8 << 20
 
 
+@functools.cache
 def pattern(size=SIZE):
     return b"".join(b"%015d\n" % i for i in range(size // 16))
 
@@ -72,7 +74,7 @@ def test_cut_while_writing(mount, server, source):
     done = threading.Event()
 
     def cut():
-        while not done.wait(0.05):
+        while not done.wait(0.3):
             server.hang_up()
 
     cutter = threading.Thread(target=cut)
@@ -232,6 +234,21 @@ def test_appends_are_never_doubled(mount, server, source):
                 assert e.errno == errno.EIO
     lines = (source / "a").read_bytes().split()
     assert len(lines) == len(set(lines)) >= accepted
+
+
+def test_a_failure_is_not_taken_by_another_process(mount, server, source):
+    """A child that closes the inherited file does not swallow the error."""
+    m = mount("timeout=1")
+    f = open(m.point / "a", "wb", buffering=0)
+    f.write(b"x")
+    server.stop_listening()
+    server.hang_up()
+    f.write(b"y")
+    subprocess.run(["true"])
+    subprocess.run(["true"])
+    with pytest.raises(OSError) as info:
+        f.close()
+    assert info.value.errno == errno.EIO
 
 
 @pytest.mark.parametrize("who", ["worker", "helper"])
