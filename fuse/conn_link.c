@@ -276,6 +276,13 @@ static void expire_queue(struct conn *c)
     }
 }
 
+/* An inherited socket is there once. */
+static bool may_dial(const struct conn *c)
+{
+    return carrier_redials(c->config.carrier) ||
+           (c->attempts == 0 && c->generation == 0);
+}
+
 static void check_link(struct conn *c)
 {
     uint64_t now = now_ms(c), limit = (uint64_t)c->config.timeout * 1000;
@@ -287,7 +294,7 @@ static void check_link(struct conn *c)
     } else if (c->state != CONN_DOWN) {
         if (now - c->last_rx > limit)
             conn_lose(c, -ETIMEDOUT, "the server does not greet");
-    } else if (now >= c->dial_at && carrier_redials(c->config.carrier)) {
+    } else if (now >= c->dial_at && may_dial(c)) {
         int rc = conn_start_link(c);
 
         if (rc < 0)

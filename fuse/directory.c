@@ -296,6 +296,14 @@ static bool adopt(struct mount *m, struct node *n, const struct listing *l,
     return attributes_fresh(m, n);
 }
 
+bool directory_is_known(const struct mount *m, const struct node *n)
+{
+    const struct node_io *io = n->io;
+
+    return io && (io->fetch || (io->listing &&
+                                mount_now(m) - io->listing->at < m->ttl));
+}
+
 int directory_lookup(struct mount *m, struct node *dir, const char *name,
                      struct node **out)
 {

@@ -25,6 +25,9 @@ void directory_wait(struct node *n, directory_cb *cb, void *arg);
 void directory_read(struct dir *d, fuse_req_t req, size_t size, off_t off,
                     bool plus);
 
+/* It has a young listing, or one is under way. */
+bool directory_is_known(const struct mount *m, const struct node *n);
+
 /* What a young listing says about a name. 1: the node was made and has
  * attributes; -ENOENT: there is no such name; 0: ask the server; -EAGAIN: the
  * listing is under way, wait for it. */

@@ -12,7 +12,7 @@ struct name_op {
     fuse_req_t req; /* NULL: it was answered already (async_names) */
     struct node *dir, *to_dir; /* with references */
     struct node *node;         /* lookup: with a reference */
-    bool is_dir, again;
+    bool is_dir, again, waited;
     unsigned flags;
     char name[256], to_name[256];
 };
@@ -86,7 +86,17 @@ static void looked_cb(void *arg, int err)
 
 static void listed_cb(void *arg)
 {
-    look_up(arg);
+    struct name_op *op = arg;
+
+    op->waited = true;
+    look_up(op);
+}
+
+/* A directory that cannot be listed is not listed again and again. */
+static bool asks_listing(const struct name_op *op)
+{
+    return !op->again &&
+           (!op->waited || directory_is_known(op->m, op->dir));
 }
 
 static void look_up(struct name_op *op)
@@ -100,7 +110,7 @@ static void look_up(struct name_op *op)
         name_op_free(op);
         return;
     }
-    rc = op->again ? 0 : directory_lookup(m, op->dir, op->name, &n);
+    rc = asks_listing(op) ? directory_lookup(m, op->dir, op->name, &n) : 0;
     if (rc == 1) {
         attributes_reply_entry(m, op->req, n);
         name_op_free(op);

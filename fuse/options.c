@@ -140,8 +140,8 @@ static int set_option(struct mount_options *o, char *text, struct tp_error *err)
         if (strcmp(rows[i].name, text) != 0)
             continue;
         if (flag != !value)
-            return tp_error_set(err, -EINVAL, "option '%s' %s a value", text,
-                                flag ? "takes no" : "needs");
+            return tp_error_set(err, -EINVAL, "option '%s' %s value", text,
+                                flag ? "takes no" : "needs a");
         if (rows[i].kind == FLAG)
             *(bool *)((char *)o + rows[i].at) = true;
         else if (value && set_value(o, &rows[i], value) < 0)

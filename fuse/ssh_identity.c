@@ -207,13 +207,15 @@ static bool is_known(const struct ssh_identity *id, LIBSSH2_SESSION *s,
                      const char *key, size_t len, int type)
 {
     LIBSSH2_KNOWNHOSTS *hosts = parse_known_hosts(id, s);
+    /* As text: in 1.10 a raw key does not match its own line. */
+    cleanup_free char *text = base64_encode(key, len);
     int rc = LIBSSH2_KNOWNHOST_CHECK_NOTFOUND;
 
-    for (size_t i = 0; hosts && i < N_KINDS; i++)
+    for (size_t i = 0; hosts && text && i < N_KINDS; i++)
         if (kinds[i].type == type)
-            rc = libssh2_knownhost_checkp(hosts, id->host, id->port, key, len,
+            rc = libssh2_knownhost_checkp(hosts, id->host, id->port, text, 0,
                                           LIBSSH2_KNOWNHOST_TYPE_PLAIN |
-                                              LIBSSH2_KNOWNHOST_KEYENC_RAW |
+                                              LIBSSH2_KNOWNHOST_KEYENC_BASE64 |
                                               kinds[i].known,
                                           NULL);
     if (hosts)

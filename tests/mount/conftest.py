@@ -9,8 +9,11 @@ import pytest
 
 from servers import RawServer, SshServer
 
+PEAK_BYTES = 40 << 20 # of the process that serves, at most
 HERE = Path(__file__).resolve().parent
 PROGRAM = os.environ.get("TP_MOUNT", str(HERE.parents[1] / "tp-mount"))
+# What is measured is not the build with sanitizers.
+RELEASE = os.environ.get("TP_MOUNT_RELEASE", PROGRAM)
 
 
 def wait_for(condition, seconds=10, what="condition"):
@@ -26,9 +29,9 @@ def wait_for(condition, seconds=10, what="condition"):
 class Mount:
     """tp-mount in the foreground, its two processes and its log."""
 
-    def __init__(self, point, source, options, log):
+    def __init__(self, point, source, options, log, program):
         self.point, self.log = point, log
-        self.command = [PROGRAM, "-f", "-o", options, source, str(point)]
+        self.command = [program, "-f", "-o", options, source, str(point)]
         self.output = open(log, "ab")
         self.process = subprocess.Popen(self.command, stdout=self.output,
                                         stderr=self.output)
@@ -100,12 +103,12 @@ def mount(request, server, source, tmp_path):
     made = []
     os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
 
-    def make(options="", of=server, path=source):
+    def make(options="", of=server, path=source, program=PROGRAM):
         point = tmp_path / f"mnt{len(made)}"
         point.mkdir()
         all_options = of.options() + ("," + options if options else "")
         m = Mount(point, f"{of.user}127.0.0.1:{path}", all_options,
-                  tmp_path / f"log{len(made)}")
+                  tmp_path / f"log{len(made)}", program)
         made.append(m)
         return m
 

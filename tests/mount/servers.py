@@ -114,8 +114,9 @@ class Server:
 
 
 class RawServer(Server):
-    def __init__(self, *arguments):
-        super().__init__([SFTP_SERVER, *arguments])
+    def __init__(self, uid=None):
+        prefix = ["setpriv", f"--reuid={uid}", "--clear-groups"] if uid else []
+        super().__init__(prefix + [SFTP_SERVER])
 
     def options(self):
         return f"directport={self.port}"

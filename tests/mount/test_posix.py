@@ -4,11 +4,15 @@ import errno
 import fcntl
 import mmap
 import os
+import shutil
 import stat
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
+from servers import RawServer
 
 def fails(code, function, *arguments):
     with pytest.raises(OSError) as info:
@@ -435,3 +439,25 @@ def test_two_handles_of_one_file(mnt, source):
             two.write(b"##")
             one.seek(at)
             assert one.read(4) == b"00##"
+
+
+def test_a_directory_that_may_not_be_listed(mount):
+    """Its files can be reached by name, by who may enter it."""
+    source = Path(tempfile.mkdtemp())
+    (source / "d").mkdir()
+    for i in range(5):
+        (source / "d" / f"f{i}").write_text("x")
+    os.chmod(source, 0o777)
+    os.chmod(source / "d", 0o711)
+    other = RawServer(uid="nobody")
+    try:
+        point = mount(of=other, path=source).point
+        fails(errno.EACCES, os.listdir, point / "d")
+        for i in range(5):
+            assert (point / "d" / f"f{i}").stat().st_size == 1
+            fails(errno.ENOENT, os.stat, point / "d" / f"g{i}")
+        fails(errno.EACCES, os.open, point / "d" / "new", os.O_CREAT)
+        fails(errno.EACCES, os.mkdir, point / "d" / "new")
+    finally:
+        other.close()
+        shutil.rmtree(source)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PROGRAM, wait_for
+from conftest import PROGRAM, RELEASE, wait_for
 from servers import keygen
 
 
@@ -56,10 +56,9 @@ def test_confined_before_the_first_byte(mount, server, tmp_path):
     log = tmp_path / "strace"
     point = tmp_path / "p"
     point.mkdir()
-    release = os.environ.get("TP_MOUNT_RELEASE", PROGRAM)
     tracer = subprocess.Popen(
         ["strace", "-f", "-o", log, "-e", "trace=socket,seccomp,prctl,mount",
-         release, "-f", "-o", server.options(), f"127.0.0.1:{tmp_path}", point])
+         RELEASE, "-f", "-o", server.options(), f"127.0.0.1:{tmp_path}", point])
     try:
         wait_for(lambda: os.path.ismount(point), 20, "mounted")
     finally:
@@ -101,7 +100,7 @@ def test_an_ordinary_user(server, tmp_path):
         point = base / "p"
         point.mkdir()
         os.chown(point, nobody.pw_uid, nobody.pw_gid)
-        subprocess.run([os.environ.get("TP_MOUNT_RELEASE", PROGRAM), "-o",
+        subprocess.run([RELEASE, "-o",
                         server.options(), f"127.0.0.1:{base}", point],
                        user=nobody.pw_uid, group=nobody.pw_gid, check=True)
         out = subprocess.run(["cat", point / "a"], user=nobody.pw_uid,
