@@ -45,8 +45,8 @@ static int set_unix(struct carrier *c, const char *path, struct tp_error *err)
     struct sockaddr_un un = {.sun_family = AF_UNIX};
 
     if (strlen(path) >= sizeof(un.sun_path))
-        return tp_error_set(err, -ENAMETOOLONG, "socket '%s' is too long a path",
-                            path);
+        return tp_error_set(err, -ENAMETOOLONG,
+                            "socket '%s' is too long a path", path);
     strcpy(un.sun_path, path);
     memcpy(&c->address[0], &un, sizeof(un));
     c->len[0] = sizeof(un);

@@ -25,19 +25,22 @@
 
 /* Always allowed. */
 static const int allowed[] = {
-    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_close, SYS_fstat, SYS_lseek,
-    SYS_newfstatat, SYS_ioctl, SYS_fcntl, SYS_munmap, SYS_mremap, SYS_brk,
-    SYS_madvise, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn,
-    SYS_sigaltstack, SYS_connect, SYS_getsockopt, SYS_setsockopt,
-    SYS_getsockname, SYS_getpeername, SYS_shutdown, SYS_sendto, SYS_recvfrom,
-    SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg, SYS_bind, SYS_epoll_ctl,
-    SYS_epoll_pwait, SYS_ppoll, SYS_futex, SYS_clock_gettime,
-    SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getpid,
-    SYS_gettid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_tgkill,
-    SYS_exit, SYS_exit_group, SYS_getrandom, SYS_uname, SYS_prlimit64,
-    SYS_sched_yield, SYS_restart_syscall, SYS_membarrier, SYS_sysinfo,
+    SYS_read,         SYS_write,        SYS_readv,         SYS_writev,
+    SYS_close,        SYS_fstat,        SYS_lseek,         SYS_newfstatat,
+    SYS_ioctl,        SYS_fcntl,        SYS_munmap,        SYS_mremap,
+    SYS_brk,          SYS_madvise,      SYS_rt_sigaction,  SYS_rt_sigprocmask,
+    SYS_rt_sigreturn, SYS_sigaltstack,  SYS_connect,       SYS_getsockopt,
+    SYS_setsockopt,   SYS_getsockname,  SYS_getpeername,   SYS_shutdown,
+    SYS_sendto,       SYS_recvfrom,     SYS_sendmsg,       SYS_recvmsg,
+    SYS_sendmmsg,     SYS_bind,         SYS_epoll_ctl,     SYS_epoll_pwait,
+    SYS_ppoll,        SYS_futex,        SYS_clock_gettime, SYS_clock_nanosleep,
+    SYS_nanosleep,    SYS_gettimeofday, SYS_getpid,        SYS_gettid,
+    SYS_getuid,       SYS_geteuid,      SYS_getgid,        SYS_getegid,
+    SYS_tgkill,       SYS_exit,         SYS_exit_group,    SYS_getrandom,
+    SYS_uname,        SYS_prlimit64,    SYS_sched_yield,   SYS_restart_syscall,
+    SYS_membarrier,   SYS_sysinfo,
 #ifdef SYS_epoll_wait
-    SYS_epoll_wait, SYS_poll, SYS_time,
+    SYS_epoll_wait,   SYS_poll,         SYS_time,
 #endif
 };
 
@@ -107,12 +110,12 @@ static int install(struct sock_filter *filter, size_t n, struct tp_error *err)
 }
 
 #define LOAD(offset)                                                           \
-    (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offset))
+    (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offset))
 #define SKIP_UNLESS(value, n)                                                  \
-    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), \
-                                 0, n)
+    (struct sock_filter)                                                       \
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), 0, n)
 #define RETURN(action)                                                         \
-    (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, (uint32_t)(action))
+    (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, (uint32_t)(action))
 #define LOW_WORD(argument)                                                     \
     (offsetof(struct seccomp_data, args) + 8 * (argument))
 

@@ -111,7 +111,8 @@ static int gather(struct conn *c, struct iovec *iov)
     struct call *call;
     int n = 0;
 
-    TAILQ_FOREACH (call, &c->queue, entry) {
+    TAILQ_FOREACH(call, &c->queue, entry)
+    {
         if (n + 2 > IOV_COUNT)
             break;
         if (skip < call->len) {

@@ -37,8 +37,8 @@ enum conn_call_flag {
 };
 
 /* One call. The request's texts are copied; payload (of WRITE) and sink (for
- * DATA, as large as the count that is asked for) are the caller's and stay until
- * cb, which is called exactly once, never from within conn_call(). */
+ * DATA, as large as the count that is asked for) are the caller's and stay
+ * until cb, which is called exactly once, never from within conn_call(). */
 struct conn_call_args {
     struct sftp_request request; /* id is set here */
     enum sftp_type expect;       /* SFTP_STATUS: only a status */

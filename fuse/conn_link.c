@@ -28,10 +28,11 @@ void conn_watch(struct conn *c)
 
     if (!t)
         return;
-    events = t->ops->events(t, c->state >= CONN_VERSION &&
-                                   !TAILQ_EMPTY(&c->queue));
-    uv_poll_start(c->poll, (events & POLLIN ? UV_READABLE : 0) |
-                                (events & POLLOUT ? UV_WRITABLE : 0),
+    events =
+        t->ops->events(t, c->state >= CONN_VERSION && !TAILQ_EMPTY(&c->queue));
+    uv_poll_start(c->poll,
+                  (events & POLLIN ? UV_READABLE : 0) |
+                      (events & POLLOUT ? UV_WRITABLE : 0),
                   ready_cb);
 }
 
@@ -103,8 +104,9 @@ static void run(struct conn *c)
     int rc = pump(c);
 
     if (rc < 0 && rc != -EAGAIN)
-        conn_lose(c, rc, rc == -EPROTO ? "the server's answer makes no sense"
-                                       : "the link was lost");
+        conn_lose(c, rc,
+                  rc == -EPROTO ? "the server's answer makes no sense"
+                                : "the link was lost");
     else
         conn_watch(c);
 }
@@ -151,8 +153,7 @@ static void close_poll(struct conn *c)
 static bool may_repeat(struct conn *c, struct call *call, int err)
 {
     return call->flags & CONN_REPEAT && err != -EPROTO &&
-           ++call->repeats <= REPEATS_MAX &&
-           carrier_redials(c->config.carrier);
+           ++call->repeats <= REPEATS_MAX && carrier_redials(c->config.carrier);
 }
 
 /* Those that were sent and may be repeated go back in front of the queue, in
@@ -177,7 +178,8 @@ static void sort_out(struct conn *c, int err)
         bool begun = c->sent > 0 && call == TAILQ_FIRST(&c->queue);
 
         next = TAILQ_NEXT(call, entry);
-        if (!(call->flags & CONN_HANDLE) && (!begun || call->flags & CONN_REPEAT) &&
+        if (!(call->flags & CONN_HANDLE) &&
+            (!begun || call->flags & CONN_REPEAT) &&
             carrier_redials(c->config.carrier))
             continue;
         TAILQ_REMOVE(&c->queue, call, entry);

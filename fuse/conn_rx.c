@@ -11,7 +11,7 @@
 #include "fuse/memory.h"
 #include "sftp/status.h"
 
-#define HEADER_BYTES 13               /* length, type, id, DATA's length */
+#define HEADER_BYTES 13                /* length, type, id, DATA's length */
 #define BURST_BYTES  (4 * 1024 * 1024) /* then it is others' turn */
 #define RTT_MS       10000
 

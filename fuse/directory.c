@@ -7,10 +7,10 @@
 #include "fuse/ops.h"
 #include "sftp/status.h"
 
-#define READDIRS  16      /* in flight */
-#define MISS_MS   1000    /* two lookups that had to ask: list it all */
-#define WAIT_MAX  20000   /* entries for which a lookup waits */
-#define BATCH_MIN 256     /* entries before a reader gets any */
+#define READDIRS  16    /* in flight */
+#define MISS_MS   1000  /* two lookups that had to ask: list it all */
+#define WAIT_MAX  20000 /* entries for which a lookup waits */
+#define BATCH_MIN 256   /* entries before a reader gets any */
 #define RETRIES   8
 
 struct waiter {
@@ -60,9 +60,9 @@ void directory_sweep(struct mount *m)
 {
     struct listing *l;
 
-    while ((l = TAILQ_FIRST(&m->listings)) &&
-           (mount_now(m) - l->at > LISTING_MS ||
-            m->listing_bytes > LISTINGS_MAX))
+    while (
+        (l = TAILQ_FIRST(&m->listings)) &&
+        (mount_now(m) - l->at > LISTING_MS || m->listing_bytes > LISTINGS_MAX))
         set_listing(m, l->owner, NULL);
 }
 
@@ -300,8 +300,8 @@ bool directory_is_known(const struct mount *m, const struct node *n)
 {
     const struct node_io *io = n->io;
 
-    return io && (io->fetch || (io->listing &&
-                                mount_now(m) - io->listing->at < m->ttl));
+    return io && (io->fetch ||
+                  (io->listing && mount_now(m) - io->listing->at < m->ttl));
 }
 
 int directory_lookup(struct mount *m, struct node *dir, const char *name,
@@ -331,8 +331,7 @@ int directory_lookup(struct mount *m, struct node *dir, const char *name,
             return 0;
         directory_list(m, dir, true);
     }
-    if (!io->fetch || io->fetch->dirty ||
-        io->fetch->listing->count > WAIT_MAX)
+    if (!io->fetch || io->fetch->dirty || io->fetch->listing->count > WAIT_MAX)
         return 0;
     return -EAGAIN;
 }
@@ -457,7 +456,8 @@ static void more_cb(void *arg)
     struct listing *l = op->d->listing;
     struct node *n = op->d->node;
 
-    if (!l->complete && (uint64_t)op->off + BATCH_MIN > l->count && n->io->fetch)
+    if (!l->complete && (uint64_t)op->off + BATCH_MIN > l->count &&
+        n->io->fetch)
         directory_wait(n, more_cb, op);
     else
         fill(op);

@@ -268,9 +268,9 @@ static void promoted_cb(void *arg, int err)
 
 void file_promote(struct file *f)
 {
-    if (f->which == BULK || f->append || f->m->conns[META] == f->m->conns[BULK] ||
-        f->moved < PROMOTE_BYTES || f->h[BULK].state == HANDLE_OPENING ||
-        node_is_gone(f->node))
+    if (f->which == BULK || f->append ||
+        f->m->conns[META] == f->m->conns[BULK] || f->moved < PROMOTE_BYTES ||
+        f->h[BULK].state == HANDLE_OPENING || node_is_gone(f->node))
         return;
     f->refs++;
     file_use(f, BULK, promoted_cb, f);

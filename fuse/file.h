@@ -47,13 +47,13 @@ struct file {
     bool append;   /* the server puts writes at the end */
     unsigned which;
     struct handle h[MOUNT_FDS];
-    uint64_t moved;      /* bytes read and written */
-    uint64_t acked;      /* the file is at least that long: written by us */
-    uint64_t seen_size;  /* when it was opened */
+    uint64_t moved;     /* bytes read and written */
+    uint64_t acked;     /* the file is at least that long: written by us */
+    uint64_t seen_size; /* when it was opened */
     uint32_t seen_mtime;
     bool seen, wrote;
-    int write_err;   /* of writes that were accepted */
-    bool write_told; /* a close has shown it */
+    int write_err;           /* of writes that were accepted */
+    bool write_told;         /* a close has shown it */
     struct content *content; /* the whole of a small file, read ahead */
     /* read.c */
     struct block_list blocks;
@@ -89,6 +89,7 @@ void file_promote(struct file *f);
 /* The flags for OPEN, without CREAT, TRUNC and EXCL. */
 uint32_t file_open_flags(const struct file *f);
 /* CLOSE of a handle that no file has. */
-void file_close_handle(struct mount *m, unsigned which, struct sftp_text handle);
+void file_close_handle(struct mount *m, unsigned which,
+                       struct sftp_text handle);
 
 #endif

@@ -85,9 +85,9 @@ static int do_mount(const struct mount_options *o, struct tp_error *err)
     struct fuse_session *se;
     int fd = -1;
 
-    if (asprintf(&options,
-                 "-onosuid,nodev,subtype=tp-mount,fsname=%s%s%s%s", o->fsname,
-                 o->read_only ? ",ro" : "", o->allow_other ? ",allow_other" : "",
+    if (asprintf(&options, "-onosuid,nodev,subtype=tp-mount,fsname=%s%s%s%s",
+                 o->fsname, o->read_only ? ",ro" : "",
+                 o->allow_other ? ",allow_other" : "",
                  o->default_permissions ? ",default_permissions" : "") < 0)
         return tp_error_set(err, -ENOMEM, "out of memory");
     fuse_opt_add_arg(&args, "tp-mount");
@@ -106,8 +106,8 @@ static int do_mount(const struct mount_options *o, struct tp_error *err)
 
 static int run_fusermount(const struct mount_options *o, bool lazy)
 {
-    char *const argv[] = {"fusermount3", "-u", lazy ? "-qz" : "-q", "--",
-                          o->mountpoint, NULL};
+    char *const argv[] = {"fusermount3", "-u",          lazy ? "-qz" : "-q",
+                          "--",          o->mountpoint, NULL};
     sigset_t none;
     posix_spawnattr_t attr;
     int status = -1, rc;
@@ -213,8 +213,8 @@ static int wait_ready(const struct mount_options *o, int sock,
         n = poll(&p, 1, (int)o->timeout * 1000 + 2000);
     } while (n < 0 && errno == EINTR);
     if (n == 0)
-        return tp_error_set(err, -ETIMEDOUT, "the server did not answer in %u s",
-                            o->timeout);
+        return tp_error_set(err, -ETIMEDOUT,
+                            "the server did not answer in %u s", o->timeout);
     if (helper_receive(sock, &m, NULL) < 0)
         return tp_error_set(err, -EPIPE, "the worker ended");
     if (m.kind != HELPER_READY)

@@ -3,8 +3,8 @@
  *
  * tp-mount is two processes. The helper (this one) has the user's or root's
  * privileges, mounts, and never opens a network socket. The worker speaks to
- * the network and is confined. They share a socket pair on which messages of one
- * fixed size go, with /dev/fuse as the only thing that is passed.
+ * the network and is confined. They share a socket pair on which messages of
+ * one fixed size go, with /dev/fuse as the only thing that is passed.
  */
 #ifndef TP_FUSE_HELPER_H
 #define TP_FUSE_HELPER_H

@@ -5,9 +5,10 @@
 
 #include "fuse/memory.h"
 
-#define FIRST_BYTES   1024 /* a short directory has a short chunk */
-#define CHUNK_BYTES   (32 * 1024)
-#define LISTING_BYTES (16u << 20) /* of one directory: a quarter million names */
+#define FIRST_BYTES 1024 /* a short directory has a short chunk */
+#define CHUNK_BYTES (32 * 1024)
+#define LISTING_BYTES                                                          \
+    (16u << 20) /* of one directory: a quarter million names */
 
 struct listing_chunk {
     struct listing_chunk *next;
@@ -198,9 +199,9 @@ void listing_note_created(struct listing *l, const char *name, size_t len,
         return;
     }
     /* Room for one more: `sorted` grows with the entries. */
-    l->sorted = mem_check(realloc(
-        l->sorted, ((size_t)1 << (32 - __builtin_clz(l->count))) *
-                       sizeof(*l->sorted)));
+    l->sorted = mem_check(
+        realloc(l->sorted, ((size_t)1 << (32 - __builtin_clz(l->count))) *
+                               sizeof(*l->sorted)));
     memmove(l->sorted + rank + 1, l->sorted + rank,
             (l->n_sorted - rank) * sizeof(*l->sorted));
     l->sorted[rank] = l->count - 1;

@@ -18,7 +18,7 @@ struct listing_entry {
     struct attr attr;
     uint8_t name_len;
     bool removed;
-    bool stale; /* we have changed the file since */
+    bool stale;  /* we have changed the file since */
     char name[]; /* not NUL-terminated */
 };
 
@@ -29,7 +29,7 @@ struct listing {
     bool complete; /* no more comes */
     int err;       /* why it is complete without being whole */
     uint64_t began;
-    uint64_t at;   /* ms of the loop: when the last of it came */
+    uint64_t at; /* ms of the loop: when the last of it came */
     uint32_t count;
     uint32_t n_sorted;
     struct listing_entry **entries;

@@ -25,15 +25,15 @@
 #define WRITE_BYTES (256u * 1024) /* of one request of the kernel's */
 
 /* Budgets of memory for contents, together below 32 MiB. */
-#define WRITES_SOFT (14u << 20) /* beyond: writers are answered later */
-#define WRITES_HARD (18u << 20) /* beyond: nothing is read from the kernel */
-#define READS_MAX   (13u << 20) /* beyond: nothing is read ahead */
-#define LISTINGS_MAX (8u << 20) /* beyond: the oldest are dropped */
-#define NODES_MAX    60000      /* beyond: entries are listed without nodes */
+#define WRITES_SOFT   (14u << 20) /* beyond: writers are answered later */
+#define WRITES_HARD   (18u << 20) /* beyond: nothing is read from the kernel */
+#define READS_MAX     (13u << 20) /* beyond: nothing is read ahead */
+#define LISTINGS_MAX  (8u << 20)  /* beyond: the oldest are dropped */
+#define NODES_MAX     60000       /* beyond: entries are listed without nodes */
 #define READDIR_BYTES (64u * 1024)
-#define LISTING_MS   30000      /* names for the prefetch */
+#define LISTING_MS    30000 /* names for the prefetch */
 
-#define CALLS_SOFT   4096 /* on one connection */
+#define CALLS_SOFT 4096 /* on one connection */
 
 enum { META, BULK };
 
@@ -51,14 +51,14 @@ struct mount {
     struct node_table *nodes;
     struct listing_list listings; /* the oldest first */
     size_t listing_bytes;
-    size_t write_bytes; /* accepted, not yet at the server */
-    size_t read_bytes;  /* asked for or here, not yet with the kernel */
+    size_t write_bytes;   /* accepted, not yet at the server */
+    size_t read_bytes;    /* asked for or here, not yet with the kernel */
     size_t content_bytes; /* of these, of files read ahead */
     struct content_list contents; /* the oldest first */
     struct held_list held;
-    unsigned files;   /* structs of open files */
-    unsigned lost;    /* errors that nobody was told of */
-    uint64_t ttl;     /* ms that names and attributes are kept */
+    unsigned files; /* structs of open files */
+    unsigned lost;  /* errors that nobody was told of */
+    uint64_t ttl;   /* ms that names and attributes are kept */
 };
 
 static inline uint64_t mount_now(const struct mount *m)

@@ -39,18 +39,18 @@ bool attr_from_sftp(struct attr *a, const struct sftp_attrs *s);
 
 /* What regular files and directories have more than links. */
 struct node_io {
-    struct file_list files;     /* open */
-    struct piece_list writes;   /* waiting or in flight, in their order */
-    struct drain_list drains;   /* who waits for them */
-    uint64_t write_number;      /* of the last piece */
-    struct listing *listing;    /* directory: its entries, or NULL */
-    uint64_t told_size;         /* what pages in the kernel's cache belong to */
+    struct file_list files;   /* open */
+    struct piece_list writes; /* waiting or in flight, in their order */
+    struct drain_list drains; /* who waits for them */
+    uint64_t write_number;    /* of the last piece */
+    struct listing *listing;  /* directory: its entries, or NULL */
+    uint64_t told_size;       /* what pages in the kernel's cache belong to */
     uint32_t told_mtime;
-    bool pages_safe;            /* and it cannot have changed unnoticed */
-    uint64_t changed_at;        /* ms: by us; listings from before are wrong */
-    struct content *content;    /* read ahead, of a small file */
+    bool pages_safe;         /* and it cannot have changed unnoticed */
+    uint64_t changed_at;     /* ms: by us; listings from before are wrong */
+    struct content *content; /* read ahead, of a small file */
     /* directory: how its files are opened, for the prefetch */
-    struct fetch *fetch;        /* of its listing, while it runs */
+    struct fetch *fetch; /* of its listing, while it runs */
     uint32_t last_rank, last_index, ahead_to;
     uint16_t run, ahead;
     bool by_index;

@@ -16,10 +16,10 @@ static void op_init(void *arg, struct fuse_conn_info *conn)
     (void)arg;
     conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ |
                               FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
-    conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_READ |
-                                   FUSE_CAP_ATOMIC_O_TRUNC |
-                                   FUSE_CAP_PARALLEL_DIROPS |
-                                   FUSE_CAP_AUTO_INVAL_DATA);
+    conn->want |=
+        conn->capable &
+        (FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC |
+         FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA);
     conn->max_write = WRITE_BYTES;
     conn->max_background = BACKGROUND_MAX;
     conn->congestion_threshold = BACKGROUND_MAX;
@@ -64,9 +64,9 @@ static struct file *page_writer(struct file *f)
 
     if (!f->append)
         return f;
-    LIST_FOREACH (other, &f->node->io->files, entry)
-        if (file_writes(other) && !other->append)
-            return other;
+    LIST_FOREACH(other, &f->node->io->files, entry)
+    if (file_writes(other) && !other->append)
+        return other;
     return NULL;
 }
 

@@ -109,9 +109,9 @@ static void note_set(struct attr_op *op)
         struct file *f;
 
         n->attr.size = op->set.size;
-        LIST_FOREACH (f, &n->io->files, entry)
-            if (f->acked > op->set.size)
-                f->acked = op->set.size;
+        LIST_FOREACH(f, &n->io->files, entry)
+        if (f->acked > op->set.size)
+            f->acked = op->set.size;
     }
 }
 
@@ -183,9 +183,9 @@ static struct file *pick_file(struct attr_op *op, struct fuse_file_info *fi)
         return given;
     if (!node_is_gone(op->node) || !op->node->io)
         return NULL;
-    LIST_FOREACH (f, &op->node->io->files, entry)
-        if (file_writes(f))
-            return f;
+    LIST_FOREACH(f, &op->node->io->files, entry)
+    if (file_writes(f))
+        return f;
     return LIST_FIRST(&op->node->io->files);
 }
 

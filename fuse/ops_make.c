@@ -107,8 +107,7 @@ static void answered(struct make_op *op)
 
     if (--op->left > 0)
         return;
-    if (op->err == -EIO &&
-        mount_path(op->m, op->node, NULL, path) == 0) {
+    if (op->err == -EIO && mount_path(op->m, op->node, NULL, path) == 0) {
         failure_explain(op->m, path, true, op->err, explained_cb, op);
     } else if (!op->err && op->stat_err == -ENOENT && !op->asked_again) {
         /* A server that does things in another order. */

@@ -9,7 +9,7 @@
 
 struct name_op {
     struct mount *m;
-    fuse_req_t req; /* NULL: it was answered already (async_names) */
+    fuse_req_t req;            /* NULL: it was answered already (async_names) */
     struct node *dir, *to_dir; /* with references */
     struct node *node;         /* lookup: with a reference */
     bool is_dir, again, waited;
@@ -95,8 +95,7 @@ static void listed_cb(void *arg)
 /* A directory that cannot be listed is not listed again and again. */
 static bool asks_listing(const struct name_op *op)
 {
-    return !op->again &&
-           (!op->waited || directory_is_known(op->m, op->dir));
+    return !op->again && (!op->waited || directory_is_known(op->m, op->dir));
 }
 
 static void look_up(struct name_op *op)
@@ -235,12 +234,13 @@ static void renamed_cb(void *arg, const struct reply *reply)
 
     if (reply->err == 0 && op->req)
         note_renamed(op);
-    if (reply->err != -EIO || mount_path(op->m, op->to_dir, op->to_name, path)) {
+    if (reply->err != -EIO ||
+        mount_path(op->m, op->to_dir, op->to_name, path)) {
         name_op_end(op, reply->err);
         return;
     }
-    target = node_find(op->m->nodes, op->to_dir, op->to_name,
-                       strlen(op->to_name));
+    target =
+        node_find(op->m->nodes, op->to_dir, op->to_name, strlen(op->to_name));
     if (target && node_is_dir(target) && !op->flags)
         name_op_end(op, -ENOTEMPTY);
     else

@@ -27,21 +27,25 @@ static const struct option_row {
     {"raw", FLAG, AT(raw), "  no SSH on what socket= or fd= names"},
     {"identity", TEXT, AT(identity), "=FILE  the private key"},
     {"identity_fd", NUMBER, AT(identity_fd), "=N  read it from there instead"},
-    {"hostkey", TEXT, AT(hostkey), "=KEY  the server's: SHA256:... or TYPE BASE64"},
+    {"hostkey", TEXT, AT(hostkey),
+     "=KEY  the server's: SHA256:... or TYPE BASE64"},
     {"known_hosts", TEXT, AT(known_hosts), "=FILE  where to look for it"},
     {"ro", FLAG, AT(read_only), "  read only"},
     {"rw", IGNORED, 0, NULL},
     {"nosuid", IGNORED, 0, NULL}, /* always */
     {"nodev", IGNORED, 0, NULL},
-    {"allow_other", FLAG, AT(allow_other), "  other users may use it (root: always)"},
+    {"allow_other", FLAG, AT(allow_other),
+     "  other users may use it (root: always)"},
     {"default_permissions", FLAG, AT(default_permissions),
      "  the kernel checks modes, not only the server"},
     {"strict", FLAG, AT(strict), "  nothing is kept or written later"},
     {"async_names", FLAG, AT(async_names),
-     "  create, remove and rename do not wait; errors come at close or in the log"},
+     "  create, remove and rename do not wait; errors come at close or in the "
+     "log"},
     {"follow_outside", FLAG, AT(follow_outside),
      "  show symbolic links that leave the mount"},
-    {"timeout", SECONDS, AT(timeout), "=SECONDS  how long a lost link is waited for (30)"},
+    {"timeout", SECONDS, AT(timeout),
+     "=SECONDS  how long a lost link is waited for (30)"},
     {"attr_timeout", SECONDS, AT(attr_timeout),
      "=SECONDS  how long attributes and names are kept (3)"},
     {"fsname", TEXT, AT(fsname), "=TEXT  what mount(8) shows"},
@@ -149,9 +153,8 @@ static int set_option(struct mount_options *o, char *text, struct tp_error *err)
                                 text, value);
         return 0;
     }
-    return tp_error_set(err, -EINVAL,
-                        "unknown option '%s'; tp-mount --help lists them",
-                        text);
+    return tp_error_set(
+        err, -EINVAL, "unknown option '%s'; tp-mount --help lists them", text);
 }
 
 static int set_options(struct mount_options *o, const char *list,
@@ -177,8 +180,8 @@ static int set_source(struct mount_options *o, const char *text,
 
     colon = end ? strchr(end, ':') : NULL;
     if (!colon || (slash && slash < colon))
-        return tp_error_set(err, -EINVAL,
-                            "'%s' is not [USER@]HOST:[PATH]", text);
+        return tp_error_set(err, -EINVAL, "'%s' is not [USER@]HOST:[PATH]",
+                            text);
     if (host > text)
         o->user = strndup(text, (size_t)(host - text - 1));
     if (*host == '[')
@@ -252,8 +255,8 @@ int mount_options_parse(struct mount_options *o, int argc, char **argv,
     int rc = set_defaults(o), opt;
 
     opterr = 0;
-    while (rc == 0 && (opt = getopt_long(argc, argv, "fhVo:", longs, NULL)) !=
-                          -1) {
+    while (rc == 0 &&
+           (opt = getopt_long(argc, argv, "fhVo:", longs, NULL)) != -1) {
         if (opt == 'o')
             rc = set_options(o, optarg, err);
         else if (opt == 'f')
@@ -273,10 +276,9 @@ int mount_options_parse(struct mount_options *o, int argc, char **argv,
 
 void mount_options_release(struct mount_options *o)
 {
-    char *const texts[] = {o->user,     o->host,    o->path,
-                           o->port,     o->socket,  o->mountpoint,
-                           o->identity, o->hostkey, o->known_hosts,
-                           o->fsname};
+    char *const texts[] = {
+        o->user,       o->host,     o->path,    o->port,        o->socket,
+        o->mountpoint, o->identity, o->hostkey, o->known_hosts, o->fsname};
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         free(texts[i]);

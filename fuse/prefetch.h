@@ -2,9 +2,9 @@
  * prefetch.h - small files, read as a whole before they are opened
  *
  * When files of a directory are opened one after the other, by name or in the
- * server's order, the next ones are read ahead: OPEN, then FSTAT, READ and CLOSE
- * at once, for up to 256 files and a budget of bytes. Contents that are not
- * opened within a second are thrown away.
+ * server's order, the next ones are read ahead: OPEN, then FSTAT, READ and
+ * CLOSE at once, for up to 256 files and a budget of bytes. Contents that are
+ * not opened within a second are thrown away.
  */
 #ifndef TP_FUSE_PREFETCH_H
 #define TP_FUSE_PREFETCH_H

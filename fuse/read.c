@@ -34,7 +34,7 @@ struct read_op {
     size_t size;
     bool draining;
     uint32_t short_seq; /* the node's, when it last ended too early */
-    bool busy; /* being looked at: blocks may fail at once */
+    bool busy;          /* being looked at: blocks may fail at once */
 };
 
 static void step(struct read_op *op);
@@ -162,9 +162,9 @@ static struct block *block_start(struct file *f, uint64_t off, uint32_t want)
     b->which = f->which;
     f->refs++;
     f->m->read_bytes += want;
-    TAILQ_FOREACH (after, &f->blocks, entry)
-        if (after->off > off)
-            break;
+    TAILQ_FOREACH(after, &f->blocks, entry)
+    if (after->off > off)
+        break;
     if (after)
         TAILQ_INSERT_BEFORE(after, b, entry);
     else
@@ -178,7 +178,8 @@ static struct block *find_block(struct file *f, uint64_t at, uint64_t *gap)
     struct block *b;
 
     *gap = UINT64_MAX;
-    TAILQ_FOREACH (b, &f->blocks, entry) {
+    TAILQ_FOREACH(b, &f->blocks, entry)
+    {
         if (b->off > at) {
             *gap = b->off - at;
             return NULL;
@@ -442,7 +443,8 @@ void read_forget(struct node *n, uint64_t off, uint64_t len)
         return;
     if (n->io->content)
         content_drop(n);
-    LIST_FOREACH (f, &n->io->files, entry) {
+    LIST_FOREACH(f, &n->io->files, entry)
+    {
         struct block *b, *next;
         bool dropped = false;
 

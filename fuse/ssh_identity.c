@@ -171,8 +171,10 @@ int ssh_identity_prefer(const struct ssh_identity *id, LIBSSH2_SESSION *s,
                             "hostkey=KEY or -o known_hosts=FILE",
                             id->host);
     return libssh2_session_method_pref(s, LIBSSH2_METHOD_HOSTKEY, methods) < 0
-               ? tp_error_set(err, -EINVAL, "host key methods '%s' are not "
-                                            "supported", methods)
+               ? tp_error_set(err, -EINVAL,
+                              "host key methods '%s' are not "
+                              "supported",
+                              methods)
                : 0;
 }
 
@@ -185,8 +187,8 @@ static bool same_fingerprint(LIBSSH2_SESSION *s, const char *want)
     if (!text)
         return false;
     len = strcspn(text, "=");
-    return !strncmp(text, want, len) && want[len + strspn(want + len, "=")] ==
-                                            '\0';
+    return !strncmp(text, want, len) &&
+           want[len + strspn(want + len, "=")] == '\0';
 }
 
 /* "TYPE BASE64 [comment]" */
@@ -242,5 +244,6 @@ int ssh_identity_check(const struct ssh_identity *id, LIBSSH2_SESSION *s,
     return good ? 0
                 : tp_error_set(err, -EACCES,
                                "host '%s' shows another key than the one that "
-                               "is known", id->host);
+                               "is known",
+                               id->host);
 }

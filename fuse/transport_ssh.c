@@ -158,9 +158,9 @@ static int ssh_flush(struct transport *t)
     struct ssh_transport *s = (struct ssh_transport *)t;
 
     while (s->out_at < s->out_len) {
-        ssize_t n = libssh2_channel_write(s->channel,
-                                          (const char *)s->out + s->out_at,
-                                          s->out_len - s->out_at);
+        ssize_t n =
+            libssh2_channel_write(s->channel, (const char *)s->out + s->out_at,
+                                  s->out_len - s->out_at);
 
         if (n < 0)
             return (int)result_of(n);
@@ -200,9 +200,8 @@ static short ssh_events(struct transport *t, bool wants_write)
     (void)wants_write; /* the window decides, and news of it come by reading */
     if (s->state == SSH_CONNECT)
         return POLLOUT;
-    return (short)(POLLIN | (directions & LIBSSH2_SESSION_BLOCK_OUTBOUND
-                                 ? POLLOUT
-                                 : 0));
+    return (short)(POLLIN |
+                   (directions & LIBSSH2_SESSION_BLOCK_OUTBOUND ? POLLOUT : 0));
 }
 
 /* The peer may be gone: nothing is waited for, and nothing said to it. */

@@ -58,9 +58,9 @@ bool write_overlaps(const struct node *n, uint64_t off, uint64_t len)
 
     if (!n->io)
         return false;
-    TAILQ_FOREACH (p, &n->io->writes, entry)
-        if (overlap(p, off, len))
-            return true;
+    TAILQ_FOREACH(p, &n->io->writes, entry)
+    if (overlap(p, off, len))
+        return true;
     return false;
 }
 
@@ -217,7 +217,8 @@ static bool must_wait(struct node *n, const struct write_piece *p)
 {
     const struct write_piece *q;
 
-    TAILQ_FOREACH (q, &n->io->writes, entry) {
+    TAILQ_FOREACH(q, &n->io->writes, entry)
+    {
         if (q == p)
             return false;
         if (overlap(q, p->off, p->len) &&
@@ -231,9 +232,9 @@ static bool is_idle(const struct node *n)
 {
     const struct write_piece *p;
 
-    TAILQ_FOREACH (p, &n->io->writes, entry)
-        if (p->started)
-            return false;
+    TAILQ_FOREACH(p, &n->io->writes, entry)
+    if (p->started)
+        return false;
     return true;
 }
 
@@ -247,7 +248,8 @@ static void kick(struct node *n)
 
     do {
         again = false;
-        TAILQ_FOREACH (p, &n->io->writes, entry) {
+        TAILQ_FOREACH(p, &n->io->writes, entry)
+        {
             if (p->started)
                 continue;
             if (p->len < PIECE_BYTES && TAILQ_EMPTY(&n->io->drains) &&
@@ -293,8 +295,7 @@ static size_t append_to_last(struct file *f, const char *data, size_t len,
     struct write_piece *p = TAILQ_LAST(&f->node->io->writes, piece_list);
     size_t room;
 
-    if (!p || p->started || p->file != f || p->strict ||
-        p->off + p->len != off)
+    if (!p || p->started || p->file != f || p->strict || p->off + p->len != off)
         return 0;
     room = PIECE_BYTES - p->len;
     if (len > room)

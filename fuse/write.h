@@ -25,11 +25,13 @@ void write_drain(struct node *n, file_cb *cb, void *arg);
 bool write_overlaps(const struct node *n, uint64_t off, uint64_t len);
 
 /* The file's kept error, 0 or a negative errno. Who writes or syncs takes it;
- * a flush only shows it, for any process that inherited the file may close it. */
+ * a flush only shows it, for any process that inherited the file may close it.
+ */
 int write_take_error(struct file *f);
 int write_show_error(struct file *f);
 
-/* More is accepted than the hard budget allows: read nothing from the kernel. */
+/* More is accepted than the hard budget allows: read nothing from the kernel.
+ */
 static inline bool write_is_full(const struct mount *m)
 {
     return m->write_bytes >= WRITES_HARD;

@@ -9,3 +9,5 @@ man/tp.1: $(srcdir)/man/tp.1.in tp$(EXEEXT)
 		sed -e "/^@COMMANDS@/r $@.list" -e '/^@COMMANDS@/d' \
 		$(srcdir)/man/tp.1.in >$@.new && \
 		rm -f $@.list && mv $@.new $@
+
+dist_man_MANS += man/tp-mount.1
