@@ -12,21 +12,19 @@
 #define KEY_BYTES         (64 * 1024)
 #define KNOWN_HOSTS_BYTES (4 * 1024 * 1024)
 
-/* Kinds of host keys: libssh2's two numbers and the name on the wire. */
+/* Kinds of host keys, the best first. */
 static const struct {
-    int type, known;
+    int known; /* libssh2's number */
     const char *name, *methods;
 } kinds[] = {
-    {LIBSSH2_HOSTKEY_TYPE_ED25519, LIBSSH2_KNOWNHOST_KEY_ED25519, "ssh-ed25519",
-     "ssh-ed25519"},
-    {LIBSSH2_HOSTKEY_TYPE_ECDSA_256, LIBSSH2_KNOWNHOST_KEY_ECDSA_256,
-     "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"},
-    {LIBSSH2_HOSTKEY_TYPE_ECDSA_384, LIBSSH2_KNOWNHOST_KEY_ECDSA_384,
-     "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"},
-    {LIBSSH2_HOSTKEY_TYPE_ECDSA_521, LIBSSH2_KNOWNHOST_KEY_ECDSA_521,
-     "ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"},
-    {LIBSSH2_HOSTKEY_TYPE_RSA, LIBSSH2_KNOWNHOST_KEY_SSHRSA, "ssh-rsa",
-     "rsa-sha2-512,rsa-sha2-256"},
+    {LIBSSH2_KNOWNHOST_KEY_ED25519, "ssh-ed25519", "ssh-ed25519"},
+    {LIBSSH2_KNOWNHOST_KEY_ECDSA_256, "ecdsa-sha2-nistp256",
+     "ecdsa-sha2-nistp256"},
+    {LIBSSH2_KNOWNHOST_KEY_ECDSA_384, "ecdsa-sha2-nistp384",
+     "ecdsa-sha2-nistp384"},
+    {LIBSSH2_KNOWNHOST_KEY_ECDSA_521, "ecdsa-sha2-nistp521",
+     "ecdsa-sha2-nistp521"},
+    {LIBSSH2_KNOWNHOST_KEY_SSHRSA, "ssh-rsa", "rsa-sha2-512,rsa-sha2-256"},
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -115,7 +113,8 @@ void ssh_identity_destroy(struct ssh_identity *id)
     free(id);
 }
 
-/* Lines that libssh2 cannot read (markers, comments) are as if not there. */
+/* Lines that libssh2 cannot read (markers, comments) are as if not there. The
+ * line's end belongs to it: 1.10 takes the last character away otherwise. */
 static LIBSSH2_KNOWNHOSTS *parse_known_hosts(const struct ssh_identity *id,
                                              LIBSSH2_SESSION *s)
 {
@@ -125,7 +124,8 @@ static LIBSSH2_KNOWNHOSTS *parse_known_hosts(const struct ssh_identity *id,
     for (; hosts && line && *line; line = *end ? end + 1 : end) {
         end = strchrnul(line, '\n');
         if (end > line && *line != '#' && *line != '@')
-            libssh2_knownhost_readline(hosts, line, (size_t)(end - line),
+            libssh2_knownhost_readline(hosts, line,
+                                       (size_t)(end - line) + (*end == '\n'),
                                        LIBSSH2_KNOWNHOST_FILE_OPENSSH);
     }
     return hosts;
@@ -205,24 +205,23 @@ static bool same_key(const char *key, size_t len, const char *want)
     return n == strlen(text) && !strncmp(at, text, n);
 }
 
+/* The key's text holds its kind, so the line of any kind will do. */
 static bool is_known(const struct ssh_identity *id, LIBSSH2_SESSION *s,
-                     const char *key, size_t len, int type)
+                     const char *key, size_t len)
 {
     LIBSSH2_KNOWNHOSTS *hosts = parse_known_hosts(id, s);
-    /* As text: in 1.10 a raw key does not match its own line. */
     cleanup_free char *text = base64_encode(key, len);
-    int rc = LIBSSH2_KNOWNHOST_CHECK_NOTFOUND;
+    bool known = false;
 
-    for (size_t i = 0; hosts && text && i < N_KINDS; i++)
-        if (kinds[i].type == type)
-            rc = libssh2_knownhost_checkp(hosts, id->host, id->port, text, 0,
-                                          LIBSSH2_KNOWNHOST_TYPE_PLAIN |
-                                              LIBSSH2_KNOWNHOST_KEYENC_BASE64 |
-                                              kinds[i].known,
-                                          NULL);
+    for (size_t i = 0; hosts && text && i < N_KINDS && !known; i++)
+        known = libssh2_knownhost_checkp(hosts, id->host, id->port, text, 0,
+                                         LIBSSH2_KNOWNHOST_TYPE_PLAIN |
+                                             LIBSSH2_KNOWNHOST_KEYENC_BASE64 |
+                                             kinds[i].known,
+                                         NULL) == LIBSSH2_KNOWNHOST_CHECK_MATCH;
     if (hosts)
         libssh2_knownhost_free(hosts);
-    return rc == LIBSSH2_KNOWNHOST_CHECK_MATCH;
+    return known;
 }
 
 int ssh_identity_check(const struct ssh_identity *id, LIBSSH2_SESSION *s,
@@ -236,7 +235,7 @@ int ssh_identity_check(const struct ssh_identity *id, LIBSSH2_SESSION *s,
     if (!key)
         good = false;
     else if (!id->hostkey)
-        good = is_known(id, s, key, len, type);
+        good = is_known(id, s, key, len);
     else if (!strncmp(id->hostkey, "SHA256:", 7))
         good = same_fingerprint(s, id->hostkey + 7);
     else

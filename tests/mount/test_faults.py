@@ -189,10 +189,12 @@ def test_a_file_that_went_meanwhile(mount, server, source):
     m = mount()
     with open(m.point / "a", "rb", buffering=0) as f:
         assert f.read(4096) == pattern()[:4096]
+        server.stop_listening()
         server.hang_up()
         os.rename(source / "a", source / "old")
         (source / "a").write_bytes(b"#" * SIZE)
         os.utime(source / "a", (1, 1))
+        server.listen()
         with pytest.raises(OSError) as info:
             while True:
                 if not (piece := f.read(1 << 20)):
@@ -207,8 +209,10 @@ def test_what_was_written_and_is_missing_is_told(mount, server, source):
     f = open(m.point / "a", "wb", buffering=0)
     f.write(b"x" * 100000)
     os.fsync(f.fileno())
+    server.stop_listening()
     server.hang_up()
     os.truncate(source / "a", 10)
+    server.listen()
     with pytest.raises(OSError) as info:
         f.write(b"y")
         os.fsync(f.fileno())

@@ -164,6 +164,7 @@ def test_append(mnt, source):
     with open(mnt / "a", "ab") as f:
         f.write(b"2")
         f.flush()
+        os.fsync(f.fileno())
         with open(source / "a", "ab") as other:
             other.write(b"X")
         f.write(b"3")
