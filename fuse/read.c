@@ -318,7 +318,10 @@ static void op_reply(struct read_op *op)
         if (b->got < b->want)
             break;
     }
-    if (n == 0 && err)
+    /* Less than was asked for would be the end of the file to the kernel. */
+    if (!err && n == PARTS_MAX && at < end)
+        err = -EIO;
+    if (err)
         fuse_reply_err(op->req, errno_of(err));
     else
         fuse_reply_iov(op->req, iov, n);

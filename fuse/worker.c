@@ -18,7 +18,7 @@
 
 #define BURST      64 /* requests of the kernel's between looks at the server */
 #define SWEEP_MS   1000
-#define HEAP_BYTES (4 * 1024 * 1024) /* free memory that is kept */
+#define HEAP_BYTES (16 * 1024 * 1024) /* free memory that is kept */
 
 enum worker_state {
     WORKER_CONNECTING, /* the first connection is not there yet */
