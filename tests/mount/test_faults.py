@@ -51,6 +51,35 @@ def test_unmount_drains_what_is_mapped(mount, source):
     assert (source / "a").read_bytes() == pattern()
 
 
+def test_unmount_drains_names_to_a_slow_server(mount, server, source):
+    """Removed, said async_names; the server does it a second later."""
+    write_files(source, 300)
+    m = mount("async_names")
+    assert len(os.listdir(m.point)) == 300
+    server.freeze()
+    for i in range(300):
+        (m.point / f"f{i}").unlink()
+    threading.Timer(1, server.thaw).start()
+    assert m.unmount() == 0, m.text()
+    assert os.listdir(source) == []
+
+
+def test_unmount_drains_pages_to_a_slow_server(mount, server, source):
+    """Pages that are written by the unmount itself."""
+    import mmap
+    m = mount()
+    (m.point / "a").write_bytes(b"a" * SIZE)
+    fd = os.open(m.point / "a", os.O_RDWR)
+    area = mmap.mmap(fd, SIZE)
+    os.close(fd)
+    area[:] = pattern()
+    server.freeze()
+    threading.Timer(1, server.thaw).start()
+    area.close()
+    assert m.unmount() == 0, m.text()
+    assert (source / "a").read_bytes() == pattern()
+
+
 def test_a_mount_in_use_is_detached(mount, source):
     m = mount()
     f = open(m.point / "a", "wb", buffering=0)
