@@ -27,3 +27,9 @@ tp_mount_SOURCES = \
 tp_mount_CPPFLAGS = -I$(top_srcdir) $(AM_CPPFLAGS)
 tp_mount_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS) $(SSH2_CFLAGS)
 tp_mount_LDADD = $(SFTP_LIBS) $(BASE_LIBS) $(UV_LIBS) $(FUSE_LIBS) $(SSH2_LIBS)
+EXTRA_DIST += tests/mount/run tests/mount/conftest.py tests/mount/hostile.py \
+	tests/mount/servers.py tests/mount/test_faults.py \
+	tests/mount/test_hostile.py tests/mount/test_posix.py \
+	tests/mount/test_random.py tests/mount/test_security.py \
+	tests/mount/test_transports.py tests/mount/test_trees.py \
+	tests/bench/mount tests/bench/mount_bench.py tests/bench/mount_relay.c
