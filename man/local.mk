@@ -24,3 +24,5 @@ $(MAN_PAGES): tp$(EXEEXT)
 check-man: man/tp.1 $(MAN_PAGES)
 	$(srcdir)/tests/man/check ./tp$(EXEEXT) man
 check-local: check-man
+
+dist_man_MANS += man/tp-mount.1

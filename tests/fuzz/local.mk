@@ -103,6 +103,16 @@ FUZZ_TARGETS += fuzz_limits
 fuzz_limits_SOURCES = tests/fuzz/fuzz_limits.c
 fuzz_limits_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_limits_LDADD = $(CLI_LIBS)
+
+FUZZ_TARGETS += fuzz_sftp_request
+fuzz_sftp_request_SOURCES = tests/fuzz/fuzz_sftp_request.c
+fuzz_sftp_request_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_sftp_request_LDADD = $(SFTP_LIBS)
+
+FUZZ_TARGETS += fuzz_sftp_reply
+fuzz_sftp_reply_SOURCES = tests/fuzz/fuzz_sftp_reply.c
+fuzz_sftp_reply_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_sftp_reply_LDADD = $(SFTP_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)

@@ -1,0 +1,224 @@
+"""Who may do what: the processes, the mount, keys (SECURITY 10, 11, 17)."""
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import PROGRAM, RELEASE, wait_for
+from servers import keygen
+
+
+def status_of(pid):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def sockets_of(pid):
+    """The kinds of its sockets, from /proc/net."""
+    inodes = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(fd)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    tcp = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    return [line for line in tcp.splitlines()
+            if len(line.split()) > 9 and line.split()[9] in inodes]
+
+
+def check_confined(m):
+    worker = status_of(m.worker())
+    assert int(worker["CapEff"], 16) == 0
+    assert int(worker["CapPrm"], 16) == 0
+    assert int(worker["CapBnd"], 16) == 0
+    assert worker["Seccomp"] == "2"
+    assert worker["NoNewPrivs"] == "1"
+    assert sockets_of(m.worker()) != []
+    helper = status_of(m.process.pid)
+    assert int(helper["CapEff"], 16) == 0
+    assert int(helper["CapPrm"], 16) == 0
+    assert sockets_of(m.process.pid) == []
+
+
+def test_the_worker_is_confined(mount):
+    check_confined(mount())
+
+
+def test_the_worker_is_confined_with_ssh(mount, ssh_server):
+    check_confined(mount(of=ssh_server))
+
+
+def test_confined_before_the_first_byte(mount, server, tmp_path):
+    """strace of the worker: its filter is there before it has a socket."""
+    log = tmp_path / "strace"
+    point = tmp_path / "p"
+    point.mkdir()
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-o", log, "-e", "trace=socket,seccomp,prctl,mount",
+         RELEASE, "-f", "-o", server.options(), f"127.0.0.1:{tmp_path}", point])
+    try:
+        wait_for(lambda: os.path.ismount(point), 20, "mounted")
+    finally:
+        subprocess.run(["fusermount3", "-u", point], check=False)
+        tracer.wait(20)
+    worker, seen = None, []
+    for line in log.read_text().splitlines():
+        pid, _, call = line.partition(" ")
+        if "PR_SET_SECCOMP" in call:
+            worker = pid
+        if "AF_INET" in call:
+            assert pid == worker, line
+            seen.append(pid)
+        if call.startswith("mount("):
+            assert pid != worker
+    assert seen
+
+
+def test_nosuid_and_nodev_always(mount):
+    m = mount("default_permissions")
+    line = next(x for x in Path("/proc/self/mounts").read_text().splitlines()
+                if str(m.point) in x)
+    assert "nosuid" in line and "nodev" in line
+
+
+def test_an_ordinary_user(server, tmp_path):
+    """Without root: by fusermount3; confined as well."""
+    import pwd
+    import shutil
+    import tempfile
+    nobody = pwd.getpwnam("nobody")
+    if not os.access("/dev/fuse", os.R_OK) or \
+            os.stat("/dev/fuse").st_mode & 0o006 != 0o006:
+        pytest.skip("/dev/fuse is root's here")
+    base = Path(tempfile.mkdtemp())
+    try:
+        os.chown(base, nobody.pw_uid, nobody.pw_gid)
+        (base / "a").write_text("a")
+        point = base / "p"
+        point.mkdir()
+        os.chown(point, nobody.pw_uid, nobody.pw_gid)
+        subprocess.run([RELEASE, "-o",
+                        server.options(), f"127.0.0.1:{base}", point],
+                       user=nobody.pw_uid, group=nobody.pw_gid, check=True)
+        out = subprocess.run(["cat", point / "a"], user=nobody.pw_uid,
+                             capture_output=True, check=True)
+        assert out.stdout == b"a"
+        subprocess.run(["fusermount3", "-u", point], user=nobody.pw_uid,
+                       check=True)
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def refused(options, source, point, user="root@"):
+    out = subprocess.run([PROGRAM, "-o", options, f"{user}127.0.0.1:{source}",
+                          point], capture_output=True, text=True, timeout=60,
+                         env={**os.environ, "HOME": "/nonexistent"})
+    assert out.returncode != 0 and not os.path.ismount(point)
+    lines = [x for x in out.stderr.splitlines() if x.startswith("tp-mount: ")]
+    assert len(lines) == 1, out.stderr
+    return lines[0]
+
+
+def test_another_host_key_is_refused(ssh_server, source, tmp_path):
+    keygen(tmp_path / "foreign")
+    foreign = " ".join((tmp_path / "foreign.pub").read_text().split()[:2])
+    text = refused(ssh_server.options(host_key=foreign), source, tmp_path)
+    assert "another key" in text
+
+
+def test_an_unknown_host_is_refused(ssh_server, source, tmp_path):
+    (tmp_path / "known").write_text("")
+    options = (f"port={ssh_server.port},identity={ssh_server.directory}/key,"
+               f"known_hosts={tmp_path}/known")
+    assert "is not known" in refused(options, source, tmp_path)
+
+
+def test_a_wrong_key_is_refused(ssh_server, source, tmp_path):
+    text = refused(ssh_server.options(key="other_key"), source, tmp_path)
+    assert "authentication" in text
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_known_hosts(mount, ssh_server, source, tmp_path, hashed):
+    known = tmp_path / "known"
+    known.write_text(f"# a comment\n[127.0.0.1]:{ssh_server.port} "
+                     f"{ssh_server.host_key()}\n")
+    if hashed:
+        subprocess.run(["ssh-keygen", "-q", "-H", "-f", known], check=True,
+                       capture_output=True)
+
+    class Known:
+        user = "root@"
+
+        @staticmethod
+        def options():
+            return (f"port={ssh_server.port},known_hosts={known},"
+                    f"identity={ssh_server.directory}/key")
+
+    (source / "a").write_text("a")
+    assert (mount(of=Known).point / "a").read_text() == "a"
+
+
+def test_a_fingerprint(mount, ssh_server, source):
+    out = subprocess.run(["ssh-keygen", "-l", "-f",
+                          ssh_server.directory / "host_key.pub"], text=True,
+                         capture_output=True, check=True).stdout
+
+    class Pinned:
+        user = "root@"
+
+        @staticmethod
+        def options():
+            return ssh_server.options(host_key=out.split()[1])
+
+    assert os.listdir(mount(of=Pinned).point) == []
+
+
+def test_a_key_from_memory(ssh_server, source, tmp_path):
+    """-o identity_fd: no file has it, nor the command line."""
+    (source / "a").write_text("a")
+    read_end, write_end = os.pipe()
+    os.write(write_end, (ssh_server.directory / "key").read_bytes())
+    os.close(write_end)
+    point = tmp_path / "p"
+    point.mkdir()
+    subprocess.run(
+        [PROGRAM, "-o", f"port={ssh_server.port},identity_fd={read_end},"
+         f"hostkey={ssh_server.host_key()}", f"root@127.0.0.1:{source}", point],
+        pass_fds=[read_end], check=True)
+    os.close(read_end)
+    assert (point / "a").read_text() == "a"
+    subprocess.run(["fusermount3", "-u", point], check=True)
+
+
+BAD = [
+    ([], "MOUNTPOINT"),
+    (["host:/x"], "MOUNTPOINT"),
+    (["host", "/"], "is not"),
+    (["-o", "nonsense", "host:/", "/"], "unknown option"),
+    (["-o", "timeout=0", "host:/", "/"], "bad value"),
+    (["-o", "timeout", "host:/", "/"], "needs a value"),
+    (["-o", "ro=1", "host:/", "/"], "takes no value"),
+    (["-o", "directport=70000", "host:/", "/"], "bad value"),
+    (["-o", "fd=0", "host:/", "/"], "bad value"),
+    (["host:/", "/nonexistent/x"], "mountpoint"),
+    (["-x"], "unknown option"),
+    ([":/", "/"], "no host"),
+]
+
+
+@pytest.mark.parametrize("arguments,text", BAD)
+def test_bad_input(arguments, text):
+    out = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
+    assert out.returncode == 2
+    assert text in out.stderr and len(out.stderr.splitlines()) == 1
+
+
+def test_a_source_that_is_no_directory(server, source, tmp_path):
+    (source / "a").touch()
+    text = refused(server.options(), source / "a", tmp_path)
+    assert "Not a directory" in text
+    assert "No such file" in refused(server.options(), source / "b", tmp_path)
