@@ -98,6 +98,16 @@ FUZZ_TARGETS += fuzz_frames
 fuzz_frames_SOURCES = tests/fuzz/fuzz_frames.c
 fuzz_frames_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_frames_LDADD = $(ENGINE_LIBS)
+
+FUZZ_TARGETS += fuzz_sftp_request
+fuzz_sftp_request_SOURCES = tests/fuzz/fuzz_sftp_request.c
+fuzz_sftp_request_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_sftp_request_LDADD = $(SFTP_LIBS)
+
+FUZZ_TARGETS += fuzz_sftp_reply
+fuzz_sftp_reply_SOURCES = tests/fuzz/fuzz_sftp_reply.c
+fuzz_sftp_reply_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_sftp_reply_LDADD = $(SFTP_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
