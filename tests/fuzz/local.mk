@@ -108,6 +108,11 @@ FUZZ_TARGETS += fuzz_sftp_reply
 fuzz_sftp_reply_SOURCES = tests/fuzz/fuzz_sftp_reply.c
 fuzz_sftp_reply_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_sftp_reply_LDADD = $(SFTP_LIBS)
+
+FUZZ_TARGETS += fuzz_sftpd
+fuzz_sftpd_SOURCES = tests/fuzz/fuzz_sftpd.c
+fuzz_sftpd_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_sftpd_LDADD = $(SFTPD_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
