@@ -672,6 +672,7 @@ static Suite *sftpd_suite(void)
     TCase *tc = tcase_create("requests");
 
     tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, exports_are_there);
     tcase_add_test(tc, directories_are_listed);
     tcase_add_test(tc, nothing_leads_out);
