@@ -14,6 +14,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/engage_decide.c \
 	src/manager/engage_drive.c \
 	src/manager/engage_end.c \
+	src/manager/engage_files.c \
 	src/manager/engage_janitor.c \
 	src/manager/engage_links.c \
 	src/manager/engage_list.c \

@@ -65,6 +65,32 @@ static void ask_environment(const struct ask_of *a, const struct eng *eng)
     engage_ask_start(ask);
 }
 
+static void ask_files(const struct ask_of *a, const struct eng *eng)
+{
+    struct engage_ask *ask = engage_ask_create(a->e, a->link, a->reply);
+
+    if (!ask)
+        return;
+    if (!engage_files_read(ask, eng->pub.type, a->open->body,
+                           a->open->body_len)) {
+        reply_error(a->reply, 422, "invalid", "\"key\" is no ed25519 key");
+        engage_ask_free(ask);
+        return;
+    }
+    ask->workload = eng->pub.workload;
+    memcpy(ask->id, eng->pub.id, sizeof(ask->id));
+    memcpy(ask->container, eng->pub.container, sizeof(ask->container));
+    ask->rights = engage_volumes_right;
+    ask->granted = engage_files;
+    engage_ask_start(ask);
+}
+
+/* What is behind /ID: 405 and 404 are the caller's. */
+static bool is_part(const char *rest)
+{
+    return !*rest || !strcmp(rest, "/environment") || !strcmp(rest, "/files");
+}
+
 /* Ended before it was there. */
 static bool cancelled(const struct ask_of *a, const char *id)
 {
@@ -75,7 +101,7 @@ static bool cancelled(const struct ask_of *a, const char *id)
     return true;
 }
 
-/* /ID or /ID/environment */
+/* /ID, /ID/environment or /ID/files */
 static void one(const struct ask_of *a, const char *path)
 {
     size_t len = strcspn(path, "/");
@@ -90,8 +116,12 @@ static void one(const struct ask_of *a, const char *path)
     eng = *id ? store_find(a->e, id) : NULL;
     if (!eng || eng->gone ||
         !identity_same_owner(&eng->pub.who, link_identity(a->link)) ||
-        (*rest && strcmp(rest, "/environment") != 0))
+        !is_part(rest))
         reply_error(a->reply, 404, "no-such-engagement", "no such engagement");
+    else if (!strcmp(rest, "/files") && !strcmp(a->open->method, "POST"))
+        ask_files(a, eng);
+    else if (!strcmp(rest, "/files"))
+        refuse_method(a);
     else if (*rest && is_get(a))
         ask_environment(a, eng);
     else if (!*rest && is_get(a))
