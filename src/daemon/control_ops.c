@@ -240,6 +240,7 @@ static const struct op ops[] = {
     {"disengage-all", OP_CHANGES | OP_LASTS, op_disengage_all},
     {"engagements", OP_READS, op_engagements},
     {"environment", OP_READS | OP_LASTS, op_environment},
+    {"files", OP_READS | OP_LASTS, op_files},
     {"workloads", OP_READS | OP_LASTS, op_workloads},
     {"logs", OP_READS | OP_LASTS, op_logs},
 };

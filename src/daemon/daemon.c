@@ -68,6 +68,7 @@ static int start(struct daemon *d, struct tp_error *err)
         d->engagements = engagements_create(&d->loop, d->session, env.mark);
     if (!d->engagements)
         return tp_error_errno(err, -ENOMEM, "session");
+    engagements_set_files_dir(d->engagements, ENGAGEMENT_FILES_DIR);
     d->control =
         control_create(&d->loop, d->session, d->engagements, CONTROL_PATH, err);
     if (!d->control)

@@ -6,6 +6,7 @@
  *   engagement_manager.c  what the manager is asked and says
  *   engagement_withdraw.c what the manager is to end, now or with the next link
  *   engagement_deliver.c  streams of the manager to local programs
+ *   engagement_files.c    the key, the socket and connections of its volumes
  *   engagement_topod.c    local listeners whose connections go to the pod
  */
 #ifndef TP_DAEMON_ENGAGEMENT_INTERNAL_H
@@ -23,6 +24,8 @@
 #define PATH_ENGAGEMENTS "/tp/v1/engagements"
 
 struct delivery;
+struct files_conn;
+struct listener;
 struct topod;
 struct withdrawal;
 
@@ -63,12 +66,16 @@ struct engagement {
     LIST_HEAD(, delivery) deliveries;
     unsigned delivery_count;
     LIST_HEAD(, topod) listeners;
+    struct listener *files_listener; /* NULL: none */
+    LIST_HEAD(, files_conn) files_conns;
+    unsigned files_count;
 };
 
 struct engagements {
     uv_loop_t *loop;
     struct session *session;
     uint32_t mark;
+    const char *files_dir; /* NULL: no sockets */
     struct tunnel *tunnel; /* the outgoing one; NULL: none */
     bool able;
     uv_timer_t *retry; /* of those that the manager could not take yet */
@@ -134,5 +141,12 @@ void engagement_deliveries_end(struct engagement *eng);
 /* engagement_topod.c */
 int engagement_topod_start(struct engagement *eng, struct tp_error *err);
 void engagement_topod_stop(struct engagement *eng);
+
+/* engagement_files.c: the pair is in the request, to be kept with it */
+int engagement_files_make_key(struct engagement *eng, struct tp_error *err);
+/* Takes out of a stranger's request what looks like one. */
+void engagement_files_strip(struct json_object *request);
+void engagement_files_start(struct engagement *eng);
+void engagement_files_stop(struct engagement *eng);
 
 #endif
