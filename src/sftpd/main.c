@@ -26,13 +26,22 @@
 #define CONNECTION_FD 3
 #define SETTINGS_FD   4
 
+/* The memory is the agent's container's, whose end would be the agent's too: a
+ * client that asks for more ends this process instead. */
+#define DATA_MAX ((rlim_t)96 << 20)
+
 static void harden(void)
 {
-    struct rlimit none = {0, 0}, files;
+    struct rlimit none = {0, 0}, data = {DATA_MAX, DATA_MAX}, files;
 
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__ /* whose shadow is data, too */
+    setrlimit(RLIMIT_DATA, &data);
+#else
+    (void)data;
+#endif
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
