@@ -85,10 +85,22 @@ static void ask_files(const struct ask_of *a, const struct eng *eng)
     engage_ask_start(ask);
 }
 
-/* What is behind /ID: 405 and 404 are the caller's. */
-static bool is_part(const char *rest)
+/* What is behind /ID. Files are for the session that engages: its streams are
+ * the only ones that lead there. */
+static void part(const struct ask_of *a, const struct eng *eng,
+                 const char *name)
 {
-    return !*rest || !strcmp(rest, "/environment") || !strcmp(rest, "/files");
+    bool files = !strcmp(name, "/files");
+
+    if ((!files && strcmp(name, "/environment") != 0) ||
+        (files && strcmp(eng->pub.session, link_session(a->link)) != 0))
+        reply_error(a->reply, 404, "no-such-engagement", "no such engagement");
+    else if (files && !strcmp(a->open->method, "POST"))
+        ask_files(a, eng);
+    else if (!files && is_get(a))
+        ask_environment(a, eng);
+    else
+        refuse_method(a);
 }
 
 /* Ended before it was there. */
@@ -115,21 +127,16 @@ static void one(const struct ask_of *a, const char *path)
         return;
     eng = *id ? store_find(a->e, id) : NULL;
     if (!eng || eng->gone ||
-        !identity_same_owner(&eng->pub.who, link_identity(a->link)) ||
-        !is_part(rest))
+        !identity_same_owner(&eng->pub.who, link_identity(a->link)))
         reply_error(a->reply, 404, "no-such-engagement", "no such engagement");
-    else if (!strcmp(rest, "/files") && !strcmp(a->open->method, "POST"))
-        ask_files(a, eng);
-    else if (!strcmp(rest, "/files"))
-        refuse_method(a);
-    else if (*rest && is_get(a))
-        ask_environment(a, eng);
-    else if (!*rest && is_get(a))
+    else if (*rest)
+        part(a, eng, rest);
+    else if (is_get(a))
         reply_send(a->reply, 200,
                    engagement_to_client(eng->object, &eng->pub, NULL));
-    else if (!*rest && !strcmp(a->open->method, "DELETE") && !eng->ending)
+    else if (!strcmp(a->open->method, "DELETE") && !eng->ending)
         engage_end(a->e, eng, "end", "ended by its user", a->reply);
-    else if (!*rest && eng->ending)
+    else if (eng->ending)
         reply_send(a->reply, 200, json_object_new_object());
     else
         refuse_method(a);

@@ -46,6 +46,7 @@ spec:
             - {{name: other, mountPath: /ro, readOnly: true}}
             - {{name: host, mountPath: /host}}
             - {{name: scratch, mountPath: /tmp}}
+            - {{name: tok, mountPath: /data/tok}}
         - name: side
           image: {TOOLS}
           imagePullPolicy: IfNotPresent
@@ -58,6 +59,8 @@ spec:
         - {{name: hidden, emptyDir: {{}}}}
         - {{name: conf, configMap: {{name: filer}}}}
         - {{name: secret, secret: {{secretName: filer, defaultMode: 256}}}}
+        - name: tok
+          projected: {{sources: [{{serviceAccountToken: {{path: token, audience: x}}}}]}}
         - {{name: host, hostPath: {{path: /var/tmp/tp-e2e-host, type: DirectoryOrCreate}}}}
 ---
 apiVersion: v1
@@ -80,13 +83,13 @@ socket.send_fds(socket.socket(fileno=1), [b"x"], [s.fileno()])
 """
 
 
-def as_erin(cluster, directory):
+def as_user(cluster, directory, name, group):
     config = json.loads(
         cluster.kubectl("config", "view", "--raw", "--flatten", "-o", "json").stdout
     )
     for user in config["users"]:
-        user["user"] |= {"as": "erin", "as-groups": ["developers"]}
-    path = directory / "erin"
+        user["user"] |= {"as": name, "as-groups": [group]}
+    path = directory / "kubeconfig"
     path.write_text(json.dumps(config))
     return Cluster(path)
 
@@ -183,10 +186,10 @@ def files(filer, tmp_path_factory):
 def erin(filer, files, tmp_path_factory):
     """Her own session, with an ingest of the same workload."""
     directory = tmp_path_factory.mktemp("erin")
-    cluster = as_erin(filer, directory)
+    cluster = as_user(filer, directory, "erin", "developers")
     cluster.tp("quit", "--name", DEV, check=False)
     cluster.tp("connect", "--name", DEV, "-n", NAMESPACE)
-    cluster.tp("ingest", "filer", "--name", DEV, "-n", NAMESPACE)
+    cluster.tp("ingest", "filer", "--container", "app", "--name", DEV, "-n", NAMESPACE)
     yield Files(directory, DEV, "filer")
     cluster.tp("quit", "--name", DEV, check=False)
 
@@ -197,7 +200,7 @@ def test_volumes_are_listed(filer, files):
     mounts = {m["path"]: m for m in one["mounts"]}
     assert set(mounts) == {
         "/data", "/data/nested", "/etc/filer", "/etc/one.conf", "/etc/secret", "/ro",
-        "/host", TOKEN_DIR,
+        "/host", "/data/tok", TOKEN_DIR,
     }  # fmt: skip
     assert {p for p, m in mounts.items() if m["readOnly"]} == {
         "/etc/secret", "/ro", TOKEN_DIR,
@@ -231,6 +234,7 @@ def test_configuration_and_secrets_are_read(files):
     assert files.get("/etc/one.conf") == b"configured\n"
     assert files.get("/etc/secret/password") is None  # of root, 0400, as in the pod
     assert files.get(f"{TOKEN_DIR}/token").count(b".") == 2
+    assert files.get("/data/tok/token").count(b".") == 2
 
 
 def test_the_agents_own_token_is_not_among_them(files):
@@ -254,10 +258,16 @@ def test_read_only_is_refused(filer, files, erin):
     assert in_pod(filer, "ls /data/x /data/there 2>/dev/null || true") == "/data/there\n"
 
 
-def test_without_the_right_there_is_no_token(erin):
+def test_without_the_right_there_is_no_token(filer, erin):
     assert "engagements/credentials" in erin.left_out()[TOKEN_DIR]
     assert TOKEN_DIR not in erin.mounts()
     assert erin.get(f"{TOKEN_DIR}/token") is None
+    # one that is mounted below what she may see, and by a link there
+    assert "engagements/credentials" in erin.left_out()["/data/tok"]
+    in_pod(filer, "ln -sf tok/token /data/t; ln -sf tok /data/t2; echo x >/data/plain")
+    for path in ["/data/tok/token", "/data/t", "/data/t2/token", "/data/tok/..data/token"]:
+        assert erin.get(path) is None, path
+    assert erin.get("/data/plain") == b"x\n"
     assert erin.get("/etc/filer/key") == b"configured\n"
 
 
@@ -316,52 +326,72 @@ def test_the_streams_go_to_the_next_pod(filer, files):
     assert files.get("/etc/one.conf") == b"configured\n"
 
 
+def open_stream(files):
+    """An SFTP conversation that has begun and waits."""
+    stream = subprocess.Popen(
+        ["ssh", *files.options(), "-s", "tp@pod", "sftp"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    stream.stdin.write(b"\0\0\0\5\1\0\0\0\3")  # INIT
+    stream.stdin.flush()
+    assert stream.stdout.read(5)[4] == 2  # VERSION
+    return stream
+
+
 def test_the_end_ends_the_streams(filer, files):
     """And so the socket; last, as it ends the engagement."""
-    with subprocess.Popen(
-        ["sftp", "-b", "-", *files.options(), "tp@pod"], stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as open_one:  # fmt: skip
-        open_one.stdin.write("ls /etc\n")
-        open_one.stdin.flush()
-        open_one.stdout.readline()
-        filer.tp("detach", "filer", "--name", DAEMON)
-        assert open_one.wait(timeout=20) != 0
+    stream = open_stream(files)
+    assert stream.poll() is None
+    filer.tp("detach", "filer", "--name", DAEMON)
+    assert stream.wait(timeout=20) == 255
     assert not os.path.exists(files.socket)
     assert "error" in ctl(DAEMON, {"op": "files", "name": "filer"})
 
 
-def test_without_the_right_there_are_no_files(filer, tmp_path):
-    role = [{"apiGroups": ["connect.tp.internal"],
-             "resources": ["connections", "connections/portforward"],
-             "verbs": ["create", "get"]},
-            {"apiGroups": ["tp.internal"], "resources": ["engagements/ingest"],
-             "verbs": ["create"]}]  # fmt: skip
-    filer.apply(json.dumps({
-        "apiVersion": "v1", "kind": "List", "items": [
-            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-             "metadata": {"name": "tp-e2e-nofiles"}, "rules": role},
-            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-             "metadata": {"name": "tp-e2e-nofiles"},
-             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
-                         "name": "tp-e2e-nofiles"},
-             "subjects": [{"kind": "User", "name": "nora",
-                           "apiGroup": "rbac.authorization.k8s.io"}]}]}))  # fmt: skip
-    nora = as_erin(filer, tmp_path)
-    config = json.loads((tmp_path / "erin").read_text())
-    for user in config["users"]:
-        user["user"] |= {"as": "nora", "as-groups": ["nobody"]}
-    (tmp_path / "erin").write_text(json.dumps(config))
+ROLE = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: tp-e2e-nora}}
+rules:
+  - apiGroups: [connect.tp.internal]
+    resources: [connections, connections/portforward]
+    verbs: [create, get]
+  - apiGroups: [tp.internal]
+    resources: [engagements/ingest{more}]
+    verbs: [create]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: tp-e2e-nora}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tp-e2e-nora}}
+subjects: [{{kind: User, name: nora, apiGroup: rbac.authorization.k8s.io}}]
+"""
+
+
+def test_the_right_is_asked_for_and_again(filer, tmp_path):
+    nora = as_user(filer, tmp_path, "nora", "nobody")
     name = f"{E2E}-nora"
+    filer.apply(ROLE.format(more=""))
     try:
         nora.tp("connect", "--name", name, "-n", NAMESPACE)
-        nora.tp("ingest", "filer", "--name", name, "-n", NAMESPACE)
+        nora.tp("ingest", "filer", "--container", "app", "--name", name, "-n", NAMESPACE)
         answer = ctl(name, {"op": "files", "name": "filer", "secret": True})
         assert answer["code"] == "no-right" and "engagements/volumes" in answer["error"]
         assert "key" not in answer
-        shown = nora.tp("volumes", "--name", name).stdout
-        assert "engagements/volumes" in shown
+        assert "engagements/volumes" in nora.tp("volumes", "--name", name).stdout
+        filer.apply(ROLE.format(more=", engagements/volumes"))
+        wait_until(
+            "the right",
+            lambda: "key" in ctl(name, {"op": "files", "name": "filer", "secret": True}), 20,
+        )  # fmt: skip
+        stream = open_stream(Files(tmp_path, name, "filer"))
+        filer.apply(ROLE.format(more=""))
+        assert stream.wait(timeout=75) == 255
+        assert ctl(name, {"op": "files", "name": "filer"})["code"] == "no-right"
+        listed = json.loads(
+            nora.tp("list", "--name", name, "-n", NAMESPACE, "--format", "json").stdout
+        )
+        assert listed["engagements"][0]["phase"] == "ready"
     finally:
         nora.tp("quit", "--name", name, check=False)
-        filer.kubectl("delete", "clusterrole,clusterrolebinding", "tp-e2e-nofiles",
-                      check=False)  # fmt: skip
+        filer.kubectl("delete", "clusterrole,clusterrolebinding", "tp-e2e-nora", check=False)
