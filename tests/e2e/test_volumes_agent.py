@@ -14,6 +14,8 @@ import subprocess
 import pytest
 from conftest import DAEMON, E2E, TOOLS, Cluster, run, wait_until
 from engage import NAMESPACE, engage, prepare, rollout
+from links import manager_logs
+from test_heal import daemon_pid
 
 DEV = f"{E2E}-erin"
 TOKEN_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -303,6 +305,41 @@ def test_nothing_leads_out(filer, files):
     for path in ["/etc/passwd", "/proc/self/environ", "/run/tp/token/token", "/hidden/file"]:
         assert files.get(path) is None, path
     assert files.get("/data/in/../in/side") == b"in\n"
+
+
+def test_the_key_is_nowhere(filer, files):
+    """Not in what Docker and Kubernetes keep or log, nor in any process's arguments."""
+    mark = files.files["key"].splitlines()[2][:60].encode()
+    seen = {"inspect": run(["docker", "inspect", DAEMON]).stdout}
+    logs = run(["docker", "logs", DAEMON])
+    seen["daemon"] = logs.stdout + logs.stderr
+    seen["pods"] = filer.kubectl("get", "pods,engagements", "-A", "-o", "yaml").stdout
+    seen["agent"] = filer.kubectl(
+        "logs", "-n", NAMESPACE, "deployment/filer", "-c", "tp-agent"
+    ).stdout
+    seen["manager"] = manager_logs(filer)
+    assert "volumes" in seen["manager"]
+    seen = {name: text.encode() for name, text in seen.items()}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        for kind in ("cmdline", "environ"):
+            try:
+                with open(f"/proc/{pid}/{kind}", "rb") as file:
+                    seen[f"{pid} {kind}"] = file.read()
+            except OSError:
+                pass  # it has ended
+    assert [name for name, text in seen.items() if mark in text] == []
+
+
+def test_kill_9_of_the_daemon_keeps_the_key(filer, files):
+    key = files.files["key"]
+    run(["kill", "-9", str(daemon_pid("tp-daemon"))])
+    wait_until(
+        "the engagement's files",
+        lambda: "key" in ctl(DAEMON, {"op": "files", "name": "filer", "secret": True}), 30,
+    )  # fmt: skip
+    files.ask()
+    assert files.files["key"] == key
+    assert files.get("/etc/one.conf") == b"configured\n"
 
 
 def test_the_streams_go_to_the_next_pod(filer, files):

@@ -1,6 +1,7 @@
 /*
  * Fuzz target: what engagements read. The first byte chooses the parser:
  * s  ENGAGE, from a client
+ * f  a key for files, from a client
  * o  Engagement and Session, from the API server
  * w  workload, pods, Services and policies: ports, CONFIG, rollouts
  */
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "manager/engage_ask.h"
 #include "manager/engagement_json.h"
 #include "manager/rollout.h"
 #include "manager/workload.h"
@@ -23,6 +25,16 @@ static void spec(const char *text, size_t len)
     if (engage_spec_parse(&out, text, len, NULL) == 0 &&
         (!engagement_id_is_valid(out.id) || !is_dns_label(out.ns) ||
          !is_dns_name(out.workload, WORKLOAD_NAME_MAX)))
+        abort();
+}
+
+/* A mirror is never written. */
+static void files(const char *text, size_t len)
+{
+    struct engage_ask a = {.read_only = false};
+
+    if (engage_files_read(&a, ENGAGEMENT_MIRROR, text, len) &&
+        (!a.read_only || strncmp(a.key, "ssh-ed25519 ", 12) != 0))
         abort();
 }
 
@@ -123,6 +135,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text = strndup((const char *)data + 1, size - 1);
     if (data[0] == 's')
         spec(text, strlen(text));
+    else if (data[0] == 'f')
+        files(text, strlen(text));
     else if (data[0] == 'o')
         object(text, strlen(text));
     else if (data[0] == 'w')
