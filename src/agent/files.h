@@ -20,7 +20,7 @@ struct json_object;
 #define FILES_ROOT       "/run/tp/files"
 #define FILES_GRANTS_MAX 64
 #define FILES_GRANT_MS   60000
-#define FILES_SERVERS    8 /* processes at once */
+#define FILES_SERVERS    16 /* processes at once */
 #define FILES_PORT       22
 
 /* settings is borrowed; root is where the webhook mounts (FILES_ROOT), program

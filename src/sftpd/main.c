@@ -28,7 +28,7 @@
 
 /* The memory is the agent's container's, whose end would be the agent's too: a
  * client that asks for more ends this process instead. */
-#define DATA_MAX ((rlim_t)96 << 20)
+#define DATA_MAX ((rlim_t)64 << 20)
 
 static void harden(void)
 {

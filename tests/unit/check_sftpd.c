@@ -2,7 +2,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -315,6 +317,40 @@ START_TEST(nothing_leads_out)
     snprintf(outside, sizeof(outside), "%s", file_at("outside/secret"));
     ck_assert_int_eq(access(outside, R_OK), 0);
     ck_assert_int_ne(access(file_at("outside/dir"), F_OK), 0);
+}
+END_TEST
+
+/* What is mounted below an export is another export's, or nobody's: a token
+ * that this client may not see. Needs a mount namespace (root, or user
+ * namespaces); without one there is nothing to test. */
+START_TEST(mounts_below_are_not_served)
+{
+    char where[128];
+
+    if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return;
+    snprintf(where, sizeof(where), "%s", file_at("data/hidden"));
+    ck_assert_int_eq(mkdir(where, 0755), 0);
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount(file_at("outside"), where, NULL, MS_BIND, NULL) < 0)
+        return;
+    ck_assert_int_eq(symlink("hidden/secret", file_at("data/there")), 0);
+    /* Roots of before are those of the other namespace. */
+    sftpd_exports_release(&w.exports);
+    add("/data", "data", false);
+    sftpd_exports_open(&w.exports);
+    put_file("data/plain", "plain");
+    ck_assert(can_read("/data/plain", "plain"));
+    ck_assert_int_eq(access(file_at("data/hidden/secret"), R_OK), 0);
+    ck_assert(!can_read("/data/hidden/secret", "secret"));
+    ck_assert(!can_read("/data/there", "secret"));
+    ck_assert_int_eq(
+        ASK(.type = SFTP_OPENDIR, .path = TEXT("/data/hidden")).type,
+        SFTP_STATUS);
+    ck_assert_uint_ne(
+        STATUS(.type = SFTP_REMOVE, .path = TEXT("/data/hidden/secret")),
+        SFTP_OK);
+    ck_assert_int_eq(umount2(where, MNT_DETACH), 0);
 }
 END_TEST
 
@@ -676,6 +712,7 @@ static Suite *sftpd_suite(void)
     tcase_add_test(tc, exports_are_there);
     tcase_add_test(tc, directories_are_listed);
     tcase_add_test(tc, nothing_leads_out);
+    tcase_add_test(tc, mounts_below_are_not_served);
     tcase_add_test(tc, links_within_are_followed);
     tcase_add_test(tc, files_are_written);
     tcase_add_test(tc, appending_appends);
