@@ -19,8 +19,8 @@ $(IMAGES_DIR)/tp-manager.tar: tp-manager$(EXEEXT) $(IMAGE_TOOLS)
 	$(AM_V_GEN)$(top_srcdir)/docker/mkimage -u 65532:65532 ./tp-manager \
 		tp-manager:$(PACKAGE_VERSION) /usr/bin/tp-manager $@
 
-$(IMAGES_DIR)/tp-agent.tar: tp-agent$(EXEEXT) $(IMAGE_TOOLS)
-	$(AM_V_GEN)$(top_srcdir)/docker/mkimage -u 65532:65532 ./tp-agent \
+$(IMAGES_DIR)/tp-agent.tar: tp-agent$(EXEEXT) tp-agent-sftp$(EXEEXT) $(IMAGE_TOOLS)
+	$(AM_V_GEN)$(top_srcdir)/docker/mkimage -u 65532:65532 ./tp-agent ./tp-agent-sftp \
 		tp-agent:$(PACKAGE_VERSION) /usr/bin/tp-agent $@
 
 install-data-local: images

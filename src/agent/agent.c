@@ -26,6 +26,7 @@ struct agent {
     struct agent_path *path;
     struct replicas *replicas;
     struct serve serve;
+    struct files *files;
     bool draining;
 };
 
@@ -71,6 +72,8 @@ static void stop(struct agent *a)
 {
     replicas_destroy(a->replicas);
     a->replicas = NULL;
+    files_destroy(a->files);
+    a->files = NULL;
     agent_path_destroy(a->path);
     a->path = NULL;
     if (!uv_is_closing((uv_handle_t *)&a->term)) {
@@ -133,6 +136,7 @@ static struct serve make_serve(struct agent *a)
     return (struct serve){.loop = &a->loop,
                           .settings = a->settings,
                           .log = a->log,
+                          .files = a->files,
                           .environ = environ,
                           .status_cb = status_cb,
                           .status_arg = a};
@@ -154,6 +158,7 @@ static int start_links(struct agent *a, struct tp_error *err)
     a->tls = agent_link_tls(s->ca_pem, err);
     if (!a->tls)
         return tp_error_wrap(err, "TP_AGENT_CA");
+    a->files = files_create(&a->loop, s, FILES_ROOT, NULL);
     a->serve = make_serve(a);
     config.seed = s->manager;
     config.token_file = s->token_file;

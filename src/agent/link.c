@@ -122,7 +122,8 @@ static void start_tunnel(struct agent_link *l, struct stream *stream)
         [LINK_OUT] = {.role = TUNNEL_CLIENT, .budget = OUT_BUDGET},
         [LINK_IN] = {.role = TUNNEL_SERVER,
                      .budget = IN_BUDGET,
-                     .max_streams = IN_STREAMS},
+                     .max_streams = IN_STREAMS,
+                     .names = TUNNEL_BOTH},
     };
 
     l->tunnel =

@@ -79,11 +79,26 @@ static int answer_log(const struct serve *v, struct tunnel_stream *s)
     return respond(s, 200, answer);
 }
 
+static int answer_files(const struct serve *v, struct tunnel_stream *s,
+                        const struct tunnel_open *open)
+{
+    struct tp_error err = {0};
+    cleanup_json struct json_object *answer =
+        files_grant(v->files, open->body, open->body_len, &err);
+
+    if (answer)
+        return respond(s, 200, answer);
+    return respond_error(s, err.code == -ENOENT ? 404 : 422, err.text);
+}
+
 static int answer_request(const struct serve *v, struct tunnel_stream *s,
                           const struct tunnel_open *open)
 {
     const char *path = open->path;
 
+    if (v->files && !strcmp(open->method, "POST") &&
+        !strcmp(path, "/tp/v1/files"))
+        return answer_files(v, s, open);
     if (strcmp(open->method, "GET") != 0)
         return respond_error(s, 404, "no such request");
     if (!strcmp(path, "/tp/v1/status"))
@@ -130,6 +145,8 @@ int serve_open(void *arg, struct tunnel_stream *s,
 
     if (open->kind == TUNNEL_REQUEST)
         return answer_request(v, s, open);
+    if (open->name)
+        return v->files ? files_open(v->files, s, open) : -EACCES;
     if (!is_loopback(&open->addr))
         return -EACCES;
     return dial(v, s, open);

@@ -4,6 +4,7 @@
  *   GET /tp/v1/environment/CONTAINER   environment.h
  *   GET /tp/v1/status                  {"version","ports":[…],"dropped": N}
  *   GET /tp/v1/log                     {"log": TEXT}
+ *   POST /tp/v1/files                  files.h; then TCP to the engagement's id
  *   TCP and UDP to 127.0.0.1 and ::1   the pod's own ports (`--to-pod`)
  *
  * and nothing else: an agent is no way into the cluster.
@@ -13,6 +14,7 @@
 
 #include <uv.h>
 
+#include "agent/files.h"
 #include "agent/logring.h"
 #include "agent/settings.h"
 #include "tunnel/tunnel.h"
@@ -22,6 +24,7 @@ struct serve {
     uv_loop_t *loop;
     const struct settings *settings;
     const struct logring *log;
+    struct files *files; /* NULL: none */
     char *const *environ;
     /* Adds the members of the status that it knows. */
     void (*status_cb)(void *arg, struct json_object *status);

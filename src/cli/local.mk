@@ -15,6 +15,7 @@ libtp_cli_a_SOURCES = \
 	src/cli/cmd_status.c \
 	src/cli/cmd_uninstall.c \
 	src/cli/cmd_version.c \
+	src/cli/cmd_volumes.c \
 	src/cli/commands.c src/cli/commands.h \
 	src/cli/common_options.c src/cli/common_options.h \
 	src/cli/container.c src/cli/container.h \

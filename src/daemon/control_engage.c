@@ -154,7 +154,7 @@ void op_engagements(struct control_conn *conn, struct json_object *request)
 
 /* ---- what the manager is asked ---- */
 
-static struct control_later *later(struct control_conn *conn)
+struct control_later *control_later_new(struct control_conn *conn)
 {
     struct control_later *l = calloc(1, sizeof(*l));
 
@@ -169,7 +169,7 @@ static struct control_later *later(struct control_conn *conn)
 }
 
 /* The connection if it is still there. */
-static struct control_conn *later_end(struct control_later *l)
+struct control_conn *control_later_end(struct control_later *l)
 {
     struct control_conn *conn = l->conn;
 
@@ -181,7 +181,7 @@ static struct control_conn *later_end(struct control_later *l)
 
 static void answered_cb(void *arg, int status, const char *body, size_t len)
 {
-    struct control_conn *conn = later_end(arg);
+    struct control_conn *conn = control_later_end(arg);
     struct json_object *answer =
         status > 0 ? json_parse_text(body, len, NULL) : NULL;
 
@@ -209,11 +209,16 @@ static void ask_timeout_cb(uv_timer_t *timer)
     control_finish(conn);
 }
 
+void control_later_limit(struct control_conn *conn)
+{
+    uv_timer_start(&conn->timer, ask_timeout_cb, ASK_MS, 0);
+}
+
 /* body NULL: a GET. */
 static void ask_with(struct control_conn *conn, const char *path,
                      const char *body)
 {
-    struct control_later *l = later(conn);
+    struct control_later *l = control_later_new(conn);
     int rc;
 
     if (!l)
@@ -221,10 +226,10 @@ static void ask_with(struct control_conn *conn, const char *path,
     rc = body ? engagements_post(table_of(conn), path, body, answered_cb, l)
               : engagements_ask(table_of(conn), path, answered_cb, l);
     if (rc == 0) {
-        uv_timer_start(&conn->timer, ask_timeout_cb, ASK_MS, 0);
+        control_later_limit(conn);
         return;
     }
-    later_end(l);
+    control_later_end(l);
     control_send_error(conn, rc == -ENOTCONN ? "not-connected" : "internal",
                        "there is no link to the cluster now");
     control_finish(conn);
@@ -358,7 +363,7 @@ void op_uninstall(struct control_conn *conn, struct json_object *request)
 
 static void withdrawn_cb(void *arg, bool told)
 {
-    struct control_conn *conn = later_end(arg);
+    struct control_conn *conn = control_later_end(arg);
     struct json_object *ok;
 
     if (!conn)
@@ -382,7 +387,7 @@ void op_disengage(struct control_conn *conn, struct json_object *request)
         refuse_unknown(conn);
         return;
     }
-    l = later(conn);
+    l = control_later_new(conn);
     if (l)
         engagements_remove(e, eng, withdrawn_cb, l);
 }
@@ -391,7 +396,7 @@ void op_disengage(struct control_conn *conn, struct json_object *request)
 void op_disengage_all(struct control_conn *conn, struct json_object *request)
 {
     struct engagements *e = table_of(conn);
-    struct control_later *l = later(conn);
+    struct control_later *l = control_later_new(conn);
 
     (void)request;
     if (!l)

@@ -47,6 +47,8 @@ struct control_conn {
     char engagement[32]; /* id of the one that is waited for */
     char progress[512];  /* what was said last */
     struct control_later *later;
+    char files[254]; /* control_files.c: name of the engagement */
+    bool files_secret;
 };
 
 /* Queues one line; takes the object. */
@@ -75,6 +77,15 @@ void op_uninstall(struct control_conn *conn, struct json_object *request);
 void op_limits(struct control_conn *conn, struct json_object *request);
 void op_workloads(struct control_conn *conn, struct json_object *request);
 void op_logs(struct control_conn *conn, struct json_object *request);
+/* Something is to be answered when the manager has. NULL: it is answered (out
+ * of memory). Once: the connection, if it is still there. */
+struct control_later *control_later_new(struct control_conn *conn);
+struct control_conn *control_later_end(struct control_later *l);
+/* Nobody waits for a dead link for ever: an error after some seconds. */
+void control_later_limit(struct control_conn *conn);
 void control_engage_forget(struct control_conn *conn);
+
+/* control_files.c */
+void op_files(struct control_conn *conn, struct json_object *request);
 
 #endif

@@ -241,6 +241,7 @@ static const struct op ops[] = {
     {"engagements", OP_READS, op_engagements},
     {"environment", OP_READS | OP_LASTS, op_environment},
     {"limits", OP_READS | OP_LASTS, op_limits},
+    {"files", OP_READS | OP_LASTS, op_files},
     {"workloads", OP_READS | OP_LASTS, op_workloads},
     {"logs", OP_READS | OP_LASTS, op_logs},
     {"uninstall", OP_CHANGES | OP_LASTS, op_uninstall},

@@ -69,6 +69,7 @@ static int start(struct daemon *d, struct tp_error *err)
     if (!d->engagements)
         return tp_error_errno(err, -ENOMEM, "session");
     datapath_set_shortcuts(d->datapath, engagements_shortcut, d->engagements);
+    engagements_set_files_dir(d->engagements, ENGAGEMENT_FILES_DIR);
     d->control =
         control_create(&d->loop, d->session, d->engagements, CONTROL_PATH, err);
     if (!d->control)

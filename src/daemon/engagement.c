@@ -127,6 +127,7 @@ static void release(struct engagement *eng)
 {
     engagement_shortcut_forget(eng);
     engagement_topod_stop(eng);
+    engagement_files_stop(eng);
     engagement_deliveries_end(eng);
     json_object_put(eng->request);
     json_object_put(eng->remote);
@@ -195,6 +196,7 @@ static struct engagement *create(struct engagements *e,
     eng->spec = *spec;
     LIST_INIT(&eng->deliveries);
     LIST_INIT(&eng->listeners);
+    LIST_INIT(&eng->files_conns);
     if (!take_id(eng->id, request))
         make_id(eng->id);
     eng->request = json_object_get(request);
@@ -252,9 +254,13 @@ static int add(struct engagements *e, struct json_object *request,
     *out = create(e, &spec, request);
     if (!*out)
         return tp_error_errno(err, -ENOMEM, "engagement");
-    rc = engagement_topod_start(*out, err);
+    rc = engagement_files_make_key(*out, err);
+    if (rc == 0)
+        rc = engagement_topod_start(*out, err);
     if (rc < 0)
         engagement_free(*out);
+    else
+        engagement_files_start(*out);
     return rc;
 }
 
@@ -266,8 +272,10 @@ int engagements_add(struct engagements *e, struct json_object *request,
 
     if (session_state(e->session) == SESSION_IDLE)
         return tp_error_set(err, -ENOTCONN, "not connected: run tp connect");
-    if (json_object_is_type(request, json_type_object))
+    if (json_object_is_type(request, json_type_object)) {
         json_object_object_del(request, "id");
+        engagement_files_strip(request);
+    }
     rc = add(e, request, out, already, err);
     if (rc < 0 || *already)
         return rc;

@@ -26,7 +26,8 @@ struct engagements;
 struct json_object;
 struct session;
 
-#define ENGAGEMENTS_MAX 64
+#define ENGAGEMENTS_MAX      64
+#define ENGAGEMENT_FILES_DIR "/run/tp/files"
 
 /* `mark`: on connections to other hosts, so that they are never captured. */
 struct engagements *engagements_create(uv_loop_t *loop, struct session *s,
@@ -94,5 +95,17 @@ int engagements_ask(struct engagements *e, const char *path,
 /* The same by POST. */
 int engagements_post(struct engagements *e, const char *path, const char *body,
                      engagement_answer_cb *cb, void *arg);
+
+/* Volumes (doc/protocol.md 5.1). The directory of the sockets, borrowed; before
+ * the first engagement. NULL: none are made. */
+void engagements_set_files_dir(struct engagements *e, const char *dir);
+/* Asks the manager: cb gets FILES, or an error. 0, -ENOTCONN or as
+ * tunnel_request(). */
+int engagement_files_ask(struct engagement *eng, engagement_answer_cb *cb,
+                         void *arg);
+/* Where each connection becomes an SSH conversation with a pod. */
+void engagement_files_socket(const struct engagement *eng, char out[108]);
+/* The private key for it, PEM; borrowed. */
+const char *engagement_files_key(const struct engagement *eng);
 
 #endif

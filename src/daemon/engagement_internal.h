@@ -7,6 +7,7 @@
  *   engagement_withdraw.c what the manager is to end, now or with the next link
  *   engagement_deliver.c  streams of the manager to local programs
  *   engagement_shortcut.c addresses in the cluster that lead back here
+ *   engagement_files.c    the key, the socket and connections of its volumes
  *   engagement_topod.c    local listeners whose connections go to the pod
  */
 #ifndef TP_DAEMON_ENGAGEMENT_INTERNAL_H
@@ -26,6 +27,8 @@
 struct delivery;
 struct destinations;
 struct look_up;
+struct files_conn;
+struct listener;
 struct topod;
 struct withdrawal;
 
@@ -68,12 +71,16 @@ struct engagement {
     unsigned delivery_count;
     LIST_HEAD(, topod) listeners;
     struct destinations *destinations; /* NULL: none are known */
+    struct listener *files_listener;   /* NULL: none */
+    LIST_HEAD(, files_conn) files_conns;
+    unsigned files_count;
 };
 
 struct engagements {
     uv_loop_t *loop;
     struct session *session;
     uint32_t mark;
+    const char *files_dir; /* NULL: no sockets */
     struct tunnel *tunnel; /* the outgoing one; NULL: none */
     bool able;
     uv_timer_t *retry; /* of those that the manager could not take yet */
@@ -146,5 +153,12 @@ void engagement_shortcut_close(struct engagements *e);
 /* engagement_topod.c */
 int engagement_topod_start(struct engagement *eng, struct tp_error *err);
 void engagement_topod_stop(struct engagement *eng);
+
+/* engagement_files.c: the pair is in the request, to be kept with it */
+int engagement_files_make_key(struct engagement *eng, struct tp_error *err);
+/* Takes out of a stranger's request what looks like one. */
+void engagement_files_strip(struct json_object *request);
+void engagement_files_start(struct engagement *eng);
+void engagement_files_stop(struct engagement *eng);
 
 #endif

@@ -6,6 +6,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_internal.h \
 	src/daemon/control_engage.c \
+	src/daemon/control_files.c \
 	src/daemon/control_ops.c \
 	src/daemon/ctl.c src/daemon/ctl.h \
 	src/daemon/dns.c src/daemon/dns.h src/daemon/dns_internal.h \
@@ -19,6 +20,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/engagement.c src/daemon/engagement.h \
 	src/daemon/engagement_internal.h \
 	src/daemon/engagement_deliver.c \
+	src/daemon/engagement_files.c \
 	src/daemon/engagement_manager.c \
 	src/daemon/engagement_shortcut.c \
 	src/daemon/engagement_withdraw.c \

@@ -27,6 +27,15 @@ bool engagement_has_port(const struct engagement_port *ports, size_t count,
     return false;
 }
 
+uint16_t engagement_files_port(const struct engagement *eng)
+{
+    uint16_t port = ENGAGEMENT_FILES_PORT;
+
+    while (engagement_has_port(eng->to_pod, eng->to_pod_count, port, false))
+        port++;
+    return port;
+}
+
 static void audit_denial(struct agent_conn *conn,
                          const struct tunnel_open *open, const char *reason)
 {

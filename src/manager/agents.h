@@ -81,6 +81,10 @@ struct tunnel *agents_in_tunnel(const struct agents *a,
 bool engagement_has_port(const struct engagement_port *ports, size_t count,
                          uint16_t port, bool udp);
 
+/* Of its streams to files: this port, or the next that is no toPod port. */
+#define ENGAGEMENT_FILES_PORT 22
+uint16_t engagement_files_port(const struct engagement *eng);
+
 /* Engagements, or incoming links, have changed: agents whose list differs from
  * what they were told last are told. Cheap: it is done once, at the loop's next
  * turn. */

@@ -66,6 +66,7 @@ static void tick_cb(uv_timer_t *timer)
     engage_drive_tick(e);
     engage_destinations_tick(e);
     engage_review_tick(e);
+    engage_files_tick(e);
     engage_janitor_tick(e);
     engage_services_tick(e);
 }
@@ -98,6 +99,7 @@ static struct engagements *create(const struct engagements_env *env)
     LIST_INIT(&e->sessions);
     TAILQ_INIT(&e->creations);
     LIST_INIT(&e->asks);
+    LIST_INIT(&e->file_streams);
     for (size_t i = 0; i < ENGAGE_BUCKETS; i++)
         LIST_INIT(&e->buckets[i]);
     /* In a pod: its name. */

@@ -16,6 +16,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/engage_destinations.c \
 	src/manager/engage_drive.c \
 	src/manager/engage_end.c \
+	src/manager/engage_files.c \
 	src/manager/engage_janitor.c \
 	src/manager/engage_limits.c src/manager/engage_limits.h \
 	src/manager/engage_links.c \

@@ -10,6 +10,7 @@
  *   engage_destinations.c  what leads back to its client
  *   engage_end.c       the end of one
  *   engage_review.c    is the right still there?
+ *   engage_files.c     volumes: keys for agents, streams to them
  *   engage_sessions.c  sessions come, are lost, and go
  *   engage_replicas.c  the Leases of replicas, who is the janitor
  *   engage_janitor.c   agents that nobody needs, containers that were replaced
@@ -33,6 +34,7 @@
 struct authorization;
 struct creation;
 struct engage_ask;
+struct file_stream;
 struct kube_client;
 struct link;
 struct links;
@@ -94,6 +96,8 @@ struct eng {
     struct json_object *pods;            /* {uid: such an array} */
     uint64_t read_at, read_due;
     bool reading;
+    uint64_t files_due;     /* engage_files.c: rights are asked again */
+    bool files_credentials; /* the last key was let see tokens */
 };
 
 struct sess {
@@ -124,6 +128,7 @@ struct engagements {
     size_t creation_count;
     LIST_HEAD(, engage_ask) asks;
     size_t ask_count;
+    LIST_HEAD(, file_stream) file_streams;
 
     struct json_object *replicas; /* {"name": true}: alive */
     bool replicas_known, renewing, janitor;
@@ -212,6 +217,9 @@ int engage_end_object(struct kube_client *client, const char *ns,
 void engage_review_tick(struct engagements *e);
 void engage_right(const struct engagement *eng, const char *subresource,
                   struct right *right, char name[320]);
+
+/* ---- engage_files.c ---- */
+void engage_files_tick(struct engagements *e);
 
 /* ---- engage_sessions.c ---- */
 void engage_sessions_tick(struct engagements *e);

@@ -87,6 +87,45 @@ static void ask_about(const struct ask_of *a, const struct eng *eng,
     engage_ask_start(ask);
 }
 
+static void ask_files(const struct ask_of *a, const struct eng *eng)
+{
+    struct engage_ask *ask = engage_ask_create(a->e, a->link, a->reply);
+
+    if (!ask)
+        return;
+    if (!engage_files_read(ask, eng->pub.type, a->open->body,
+                           a->open->body_len)) {
+        reply_error(a->reply, 422, "invalid", "\"key\" is no ed25519 key");
+        engage_ask_free(ask);
+        return;
+    }
+    ask->workload = eng->pub.workload;
+    memcpy(ask->id, eng->pub.id, sizeof(ask->id));
+    memcpy(ask->container, eng->pub.container, sizeof(ask->container));
+    ask->rights = engage_volumes_right;
+    ask->granted = engage_files;
+    engage_ask_start(ask);
+}
+
+/* What is behind /ID. Files are for the session that engages: its streams are
+ * the only ones that lead there. */
+static void part(const struct ask_of *a, const struct eng *eng,
+                 const char *name)
+{
+    bool files = !strcmp(name, "/files") &&
+                 !strcmp(eng->pub.session, link_session(a->link));
+    const struct question *question = find_question(name);
+
+    if (!files && !question)
+        reply_error(a->reply, 404, "no-such-engagement", "no such engagement");
+    else if (files && !strcmp(a->open->method, "POST"))
+        ask_files(a, eng);
+    else if (question && is_get(a))
+        ask_about(a, eng, question);
+    else
+        refuse_method(a);
+}
+
 /* Ended before it was there. */
 static bool cancelled(const struct ask_of *a, const char *id)
 {
@@ -97,7 +136,7 @@ static bool cancelled(const struct ask_of *a, const char *id)
     return true;
 }
 
-/* /ID, /ID/environment or /ID/limits */
+/* /ID, /ID/environment, /ID/limits or /ID/files */
 static void one(const struct ask_of *a, const char *path)
 {
     size_t len = strcspn(path, "/");
@@ -111,17 +150,16 @@ static void one(const struct ask_of *a, const char *path)
         return;
     eng = *id ? store_find(a->e, id) : NULL;
     if (!eng || eng->gone ||
-        !identity_same_owner(&eng->pub.who, link_identity(a->link)) ||
-        (*rest && !find_question(rest)))
+        !identity_same_owner(&eng->pub.who, link_identity(a->link)))
         reply_error(a->reply, 404, "no-such-engagement", "no such engagement");
-    else if (*rest && is_get(a))
-        ask_about(a, eng, find_question(rest));
-    else if (!*rest && is_get(a))
+    else if (*rest)
+        part(a, eng, rest);
+    else if (is_get(a))
         reply_send(a->reply, 200,
                    engagement_to_client(eng->object, &eng->pub, NULL));
-    else if (!*rest && !strcmp(a->open->method, "DELETE") && !eng->ending)
+    else if (!strcmp(a->open->method, "DELETE") && !eng->ending)
         engage_end(a->e, eng, "end", "ended by its user", a->reply);
-    else if (!*rest && eng->ending)
+    else if (eng->ending)
         reply_send(a->reply, 200, json_object_new_object());
     else
         refuse_method(a);

@@ -119,6 +119,12 @@ void engagements_poke(struct engagements *e);
 struct link;
 struct tunnel_stream;
 struct tunnel_open;
+struct tunnel_stream;
+/* Joins a stream to the file server of an agent of its workload, until the
+ * engagement ends. As link_to_pod(). */
+int engagements_open_files(struct engagements *e, const struct engagement *eng,
+                           struct tunnel_stream *s,
+                           const struct tunnel_open *open);
 bool engagements_request(struct engagements *e, struct link *link,
                          struct tunnel_stream *s,
                          const struct tunnel_open *open);

@@ -182,6 +182,8 @@ static int build(struct inject_config *c, const struct inject_settings *s,
     int rc = inject_probes_move(c, pod, patch, why);
 
     if (rc == 0)
+        rc = inject_volumes_read(c, s, pod, why);
+    if (rc == 0)
         rc = inject_env_build(c, s, pod, &env, &env_from, why);
     if (rc < 0)
         return rc;
@@ -223,6 +225,7 @@ int inject_pod(const struct inject_settings *s, const char *ns,
         return rc;
     *patch = json_object_new_array();
     rc = build(&config, s, pod, *patch, why);
+    json_object_put(config.mounts);
     if (rc < 0) {
         json_object_put(*patch);
         *patch = NULL;

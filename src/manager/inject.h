@@ -24,6 +24,7 @@ struct inject_settings {
     struct json_object *pull_secrets; /* array of names, or NULL */
     struct json_object *resources;    /* of an agent; an object, or NULL */
     struct json_object *exclude;      /* globs of variables, or NULL */
+    struct json_object *volumes;      /* policy, see inject_policy.c, or NULL */
     /* LabelSelectors of the webhook, objects or NULL: beyond them no pod is
      * touched in another way either. */
     struct json_object *namespace_selector, *object_selector;

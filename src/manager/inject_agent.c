@@ -243,6 +243,7 @@ struct json_object *inject_agent_container(const struct inject_config *c,
 
     json_object_array_add(json_get(obj, "volumeMounts"),
                           mount("/run/tp/token"));
+    inject_volumes_mount(c, json_get(obj, "volumeMounts"));
     if (json_array_len(ports) > 0)
         json_object_object_add(obj, "ports", ports);
     else

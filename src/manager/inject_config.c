@@ -274,6 +274,8 @@ struct json_object *inject_config_to_json(const struct inject_config *c,
     json_put_str(obj, "replace", *c->replace ? c->replace : NULL);
     json_object_object_add(obj, "probes", probes_to_json(c));
     json_object_object_add(obj, "env", env);
+    if (c->mounts)
+        json_object_object_add(obj, "mounts", json_object_get(c->mounts));
     if (exclude)
         json_object_object_add(obj, "exclude", json_object_get(exclude));
     return obj;

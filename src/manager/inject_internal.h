@@ -10,6 +10,8 @@
  *   inject_agent    containers that are added, and the one that is replaced
  *   inject_env      the agent's environment
  *   inject_probes   probes that must not be redirected
+ *   inject_volumes  volume mounts for the file server
+ *   inject_policy   which of them, how
  *   inject_settings the chart's settings
  */
 #ifndef TP_MANAGER_INJECT_INTERNAL_H
@@ -38,6 +40,7 @@
 #define ANNOTATION_CONFIG  "tp.internal/agent"
 #define ANNOTATION_DONE    "tp.internal/injected"
 #define ANNOTATION_DEFAULT "kubectl.kubernetes.io/default-container"
+#define ANNOTATION_VOLUMES "tp.internal/volumes"
 #define ANNOTATION_MIRROR  "kubernetes.io/config.mirror"
 
 enum inject_mode {
@@ -71,6 +74,7 @@ struct inject_config {
     char replace[64]; /* "": none */
     struct inject_probe probes[INJECT_PORTS_MAX];
     size_t probe_count;
+    struct json_object *mounts; /* inject_volumes_read(); NULL: none */
 };
 
 /* ---- inject_pod.c: everything is borrowed -------------------------------- */
@@ -162,6 +166,38 @@ struct json_object *inject_env_of_init(struct json_object *env);
 /* Adds to c->probes and to the patch. -EADDRNOTAVAIL: no free port. */
 int inject_probes_move(struct inject_config *c, struct json_object *pod,
                        struct json_object *patch, struct tp_error *why);
+
+/* ---- inject_policy.c ----------------------------------------------------- */
+
+enum inject_volume_policy {
+    INJECT_VOLUME_REMOTE,
+    INJECT_VOLUME_READ_ONLY,
+    INJECT_VOLUME_LOCAL,  /* the workstation has its own; it is only named */
+    INJECT_VOLUME_IGNORE, /* as if it were not there */
+};
+
+const char *inject_policy_name(enum inject_volume_policy policy);
+/* Is that a policy of volumes, with nothing else in it? */
+int inject_policy_check(struct json_object *obj, struct tp_error *err);
+/* Of the annotation; the caller puts it; NULL if there is none. */
+int inject_policy_of_pod(struct json_object *pod, struct json_object **out,
+                         struct tp_error *why);
+/* Both may be NULL; path is plain. */
+enum inject_volume_policy inject_policy_decide(struct json_object *of_pod,
+                                               struct json_object *of_chart,
+                                               const char *volume,
+                                               const char *path);
+
+/* ---- inject_volumes.c ---------------------------------------------------- */
+
+/* c->mounts becomes {"CONTAINER": [{"path", "volume", "subPath"?, "readOnly"?,
+ * "token"?, "policy"?: "local"}]}, which the caller puts. */
+int inject_volumes_read(struct inject_config *c,
+                        const struct inject_settings *s,
+                        struct json_object *pod, struct tp_error *why);
+/* Adds the agent's mounts of them to the array. */
+void inject_volumes_mount(const struct inject_config *c,
+                          struct json_object *mounts);
 
 /* ---- inject_agent.c ------------------------------------------------------ */
 

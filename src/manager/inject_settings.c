@@ -79,6 +79,19 @@ static int take_selector(struct json_object *obj, const char *key,
     return 0;
 }
 
+static int take_volumes(struct inject_settings *s, struct json_object *obj,
+                        struct tp_error *err)
+{
+    struct json_object *value = json_get(obj, "volumes");
+
+    if (!value)
+        return 0;
+    if (inject_policy_check(value, err) < 0)
+        return tp_error_wrap(err, "\"volumes\"");
+    s->volumes = json_object_get(value);
+    return 0;
+}
+
 static int take_redirect(struct inject_settings *s, struct json_object *obj,
                          struct tp_error *err)
 {
@@ -136,6 +149,8 @@ static int take_all(struct inject_settings *s, struct json_object *obj,
     if (rc == 0)
         rc = take_selector(obj, "objectSelector", &s->object_selector, err);
     if (rc == 0)
+        rc = take_volumes(s, obj, err);
+    if (rc == 0)
         rc = take_redirect(s, obj, err);
     if (rc == 0)
         rc = take_numbers(s, obj, err);
@@ -167,6 +182,7 @@ void inject_settings_release(struct inject_settings *s)
     json_object_put(s->exclude);
     json_object_put(s->namespace_selector);
     json_object_put(s->object_selector);
+    json_object_put(s->volumes);
     free(s->log_level);
     free(s->ca);
     free(s->ca_file);

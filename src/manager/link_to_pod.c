@@ -1,5 +1,6 @@
 /*
- * link_to_pod.c - from the workstation to the localhost of an engaged pod
+ * link_to_pod.c - from the workstation to the localhost of an engaged pod, and
+ * to its files (doc/protocol.md 5.1)
  *
  * The client names one of its engagements and a port that it asked for
  * (`toPod`); the pod is one with an agent that is connected to this replica,
@@ -40,8 +41,7 @@ static void audit_denial(struct link *link, const struct tunnel_open *open)
     link->suppressed = 0;
 }
 
-/* NULL if it is not this session's, or not with that port: all the same to the
- * client (SECURITY 8). */
+/* NULL if it is not this session's: as if it were not there (SECURITY 8). */
 static const struct engagement *find(const struct link *link,
                                      const struct tunnel_open *open)
 {
@@ -52,9 +52,7 @@ static const struct engagement *find(const struct link *link,
             : NULL;
 
     if (!eng || strcmp(eng->session, link->name) != 0 ||
-        !identity_same_owner(&eng->who, &link->who) ||
-        !engagement_has_port(eng->to_pod, eng->to_pod_count, open->port,
-                             open->kind == TUNNEL_UDP))
+        !identity_same_owner(&eng->who, &link->who))
         return NULL;
     return eng;
 }
@@ -63,16 +61,22 @@ static int open_to_pod(struct link *link, struct tunnel_stream *s,
                        const struct tunnel_open *open)
 {
     const struct engagement *eng = find(link, open);
+    bool udp = open->kind == TUNNEL_UDP, files;
     struct agents *agents = eng ? link->links->env.parts->agents : NULL;
     struct tunnel *pod;
     union sockaddr_any addr;
 
-    if (!eng) {
+    files = eng && !udp && open->port == engagement_files_port(eng);
+    if (!files && (!eng || !engagement_has_port(eng->to_pod, eng->to_pod_count,
+                                                open->port, udp))) {
         audit_denial(link, open);
         return -EACCES;
     }
     if (!bucket_take(&link->dials, uv_now(link->links->env.loop)))
         return -EMFILE;
+    if (files)
+        return engagements_open_files(link->links->env.parts->engagements, eng,
+                                      s, open);
     pod = agents ? agents_in_tunnel(agents, &eng->workload) : NULL;
     if (!pod)
         return -EHOSTUNREACH;

@@ -36,8 +36,10 @@ libtp_manager_a_SOURCES = \
 	src/manager/inject_internal.h \
 	src/manager/inject_patch.c \
 	src/manager/inject_pod.c \
+	src/manager/inject_policy.c \
 	src/manager/inject_probes.c \
 	src/manager/inject_settings.c \
+	src/manager/inject_volumes.c \
 	src/manager/inject_wish.c \
 	src/manager/json_patch.c src/manager/json_patch.h \
 	src/manager/template_inject.c src/manager/template_inject.h \

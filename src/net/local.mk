@@ -13,6 +13,7 @@ libtp_net_a_SOURCES = \
 	src/net/pipes.c src/net/pipes.h \
 	src/net/pktinfo.c src/net/pktinfo.h \
 	src/net/socket.c src/net/socket.h \
+	src/net/sshkey.c src/net/sshkey.h \
 	src/net/stream.c src/net/stream.h \
 	src/net/stream_fd.c \
 	src/net/stream_internal.h \

@@ -492,7 +492,12 @@ def test_a_pod_gets_its_agent(injecting):
     assert agent["securityContext"]["runAsUser"] == 7
     assert "PodSecurity" not in warnings
     mounts = {m["mountPath"]: m["name"] for m in agent["volumeMounts"]}
-    assert set(mounts.values()) == {"tp-internal-token"}
+    files = "/run/tp/files/app"
+    own = {name for path, name in mounts.items() if not path.startswith(files)}
+    assert own == {"tp-internal-token"}
+    # of the app's volumes, for who may see them
+    token = mounts[files + "/var/run/secrets/kubernetes.io/serviceaccount"]
+    assert token.startswith("kube-api-access-")
     assert found["metadata"]["annotations"]["tp.internal/injected"]
 
 

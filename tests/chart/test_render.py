@@ -461,6 +461,10 @@ def test_settings_of_agents():
         },
         "redirect": "none",
         "exclude": ["AWS_*"],
+        "volumes": {
+            "default": "remote",
+            "rules": [{"path": "/tmp", "policy": "local"}],
+        },
         "idleSeconds": 0,
         "logLevel": "debug",
         "nativeSidecars": True,
@@ -546,6 +550,7 @@ def test_rights_of_users_and_admins():
         (f"engagements/{kind}", "create")
         for kind in (
             "intercept", "replace", "mirror", "ingest", "environment", "topod",
+            "volumes",
         )
     }  # fmt: skip
     admin = chart.one("ClusterRole", "tp-admin")["rules"]

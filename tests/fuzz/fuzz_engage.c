@@ -2,6 +2,7 @@
  * Fuzz target: what engagements read. The first byte chooses the parser:
  * s  ENGAGE, from a client
  * u  what it wants uninstalled
+ * f  a key for files, from a client
  * o  Engagement and Session, from the API server
  * w  workload, pods, Services and policies: ports, CONFIG, rollouts
  */
@@ -10,6 +11,7 @@
 
 #include "base/json.h"
 #include "manager/engage_uninstall.h"
+#include "manager/engage_ask.h"
 #include "manager/engagement_json.h"
 #include "manager/rollout.h"
 #include "manager/workload.h"
@@ -36,6 +38,16 @@ static void uninstall(const char *text, size_t len)
         (!is_dns_label(out.workload.ns) ||
          !workload_kind_find(out.workload.kind) ||
          !is_dns_name(out.workload.name, WORKLOAD_NAME_MAX)))
+        abort();
+}
+
+/* A mirror is never written. */
+static void files(const char *text, size_t len)
+{
+    struct engage_ask a = {.read_only = false};
+
+    if (engage_files_read(&a, ENGAGEMENT_MIRROR, text, len) &&
+        (!a.read_only || strncmp(a.key, "ssh-ed25519 ", 12) != 0))
         abort();
 }
 
@@ -138,6 +150,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         spec(text, strlen(text));
     else if (data[0] == 'u')
         uninstall(text, strlen(text));
+    else if (data[0] == 'f')
+        files(text, strlen(text));
     else if (data[0] == 'o')
         object(text, strlen(text));
     else if (data[0] == 'w')

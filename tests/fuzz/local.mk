@@ -64,6 +64,11 @@ fuzz_agent_SOURCES = tests/fuzz/fuzz_agent.c
 fuzz_agent_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_agent_LDADD = $(AGENT_LIBS)
 
+FUZZ_TARGETS += fuzz_files
+fuzz_files_SOURCES = tests/fuzz/fuzz_files.c
+fuzz_files_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_files_LDADD = $(AGENT_LIBS)
+
 FUZZ_TARGETS += fuzz_admission
 fuzz_admission_SOURCES = tests/fuzz/fuzz_admission.c
 fuzz_admission_LDFLAGS = $(FUZZ_FLAGS)
@@ -113,6 +118,11 @@ FUZZ_TARGETS += fuzz_sftp_reply
 fuzz_sftp_reply_SOURCES = tests/fuzz/fuzz_sftp_reply.c
 fuzz_sftp_reply_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_sftp_reply_LDADD = $(SFTP_LIBS)
+
+FUZZ_TARGETS += fuzz_sftpd
+fuzz_sftpd_SOURCES = tests/fuzz/fuzz_sftpd.c
+fuzz_sftpd_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_sftpd_LDADD = $(SFTPD_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)

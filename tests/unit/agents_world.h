@@ -30,6 +30,7 @@ struct engagements {
     struct engagement list[8];
     size_t count;
     unsigned pokes;
+    unsigned files; /* streams */
 };
 
 /* What the API server would say of a token. */

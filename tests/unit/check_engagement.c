@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -12,7 +14,9 @@
 #include "base/log.h"
 #include "daemon/engagement_internal.h"
 #include "daemon/session.h"
+#include "net/sshkey.h"
 #include "suite.h"
+#include "tempdir.h"
 #include "tunnel_pair.h"
 
 /* The outgoing link; its server end plays the manager. */
@@ -128,11 +132,37 @@ static int answer_list(struct tunnel_stream *s)
     return tunnel_stream_respond(s, 200, json_object_to_json_string(answer));
 }
 
+/* An agent's SSH server, as far as the daemon is concerned. */
+static struct user far_end;
+static char named[64];
+static int files_status;
+
+static int open_named(struct pair *p, struct tunnel_stream *s,
+                      const struct tunnel_open *open)
+{
+    snprintf(named, sizeof(named), "%s:%u", open->name, open->port);
+    memset(&far_end, 0, sizeof(far_end));
+    far_end.offer = 5000;
+    far_end.keep_open = true;
+    p->arg = &far_end;
+    return user_serve(p, s, open);
+}
+
+static int answer_files(struct tunnel_stream *s)
+{
+    return tunnel_stream_respond(
+        s, files_status,
+        files_status == 200 ? "{\"hostKey\":\"h\",\"port\":23,\"mounts\":[]}"
+                            : "{\"error\":\"no right\"}");
+}
+
 static int manager_open_cb(struct pair *p, struct tunnel_stream *s,
                            const struct tunnel_open *open)
 {
     cleanup_json struct json_object *answer = NULL;
 
+    if (open->name)
+        return open_named(p, s, open);
     if (open->kind != TUNNEL_REQUEST)
         return p == &pair ? pair_serve(p, s, open) : -EACCES;
     if (!strcmp(open->method, "GET"))
@@ -145,6 +175,8 @@ static int manager_open_cb(struct pair *p, struct tunnel_stream *s,
                      : NULL;
     if (!strcmp(open->method, "DELETE"))
         snprintf(deleted_path, sizeof(deleted_path), "%s", open->path);
+    if (strstr(open->path, "/files"))
+        return answer_files(s);
     if (answer_error) {
         answer = json_object_new_object();
         json_put_str(answer, "error", answer_error);
@@ -193,6 +225,9 @@ static void setup(void)
     log_set_level(LOG_ERROR);
     memset(&pair, 0, sizeof(pair));
     pair.open_cb = manager_open_cb;
+    pair.config.names = TUNNEL_BOTH;
+    files_status = 200;
+    *named = '\0';
     pair_init(&pair);
     answer_status = 202;
     answer_phase = "pending";
@@ -629,6 +664,123 @@ END_TEST
 
 /* ---- the pod's localhost ---- */
 
+/* ---- files ---- */
+
+static char files_dir[64];
+
+static void files_setup(void)
+{
+    setup();
+    tempdir_make(files_dir);
+    engagements_set_files_dir(engagements, files_dir);
+}
+
+static void files_teardown(void)
+{
+    teardown();
+    tempdir_remove(files_dir);
+}
+
+static int connect_files(const struct engagement *eng)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    engagement_files_socket(eng, addr.sun_path);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    return fd;
+}
+
+/* Bytes until the end; or until there are `want`. */
+static size_t read_files(int fd, size_t want)
+{
+    char data[4096];
+    size_t sum = 0;
+
+    for (int i = 0; i < 5000 && sum < want; i++) {
+        ssize_t n = read(fd, data, sizeof(data));
+
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+            break;
+        sum += n > 0 ? (size_t)n : 0;
+        pair_turn(&pair);
+    }
+    return sum;
+}
+
+START_TEST(test_files_lead_to_a_pod)
+{
+    struct engagement *eng =
+        engage("{\"type\":\"ingest\",\"workload\":\"web\",\"readOnly\":"
+               "true,\"files\":{\"public\":\"mine\",\"private\":\"x\"}}");
+    struct stat st;
+    char path[108], wanted[64];
+    int fd;
+
+    engagement_files_socket(eng, path);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 07777, 0600);
+    fd = connect_files(eng);
+    ck_assert_uint_eq(read_files(fd, 5000), 5000);
+    snprintf(wanted, sizeof(wanted), "%s:23", engagement_id(eng));
+    ck_assert_str_eq(named, wanted);
+    ck_assert_str_eq(asked, "POST");
+    ck_assert(sshkey_is_public(json_get_str(asked_body, "key", "")));
+    ck_assert(json_get_bool(asked_body, "readOnly", false));
+    ck_assert_ptr_null(json_get(asked_body, "private"));
+    ck_assert_ptr_nonnull(strstr(engagement_files_key(eng), "PRIVATE KEY"));
+    /* Its end is theirs. */
+    engagements_remove(engagements, eng, NULL, NULL);
+    ck_assert_uint_eq(read_files(fd, 1), 0);
+    RUN_UNTIL(far_end.closed);
+    ck_assert_int_ne(stat(path, &st), 0);
+    close(fd);
+}
+END_TEST
+
+/* The next tp-daemon has the same key; what the user is told has none. */
+START_TEST(test_files_keep_their_key)
+{
+    struct engagement *eng =
+        engage("{\"type\":\"ingest\",\"workload\":\"web\"}");
+    cleanup_json struct json_object *told = engagement_to_json(eng);
+    cleanup_json struct json_object *kept = parse(json_to_text(eng->request));
+    char *key = strdup(engagement_files_key(eng));
+
+    ck_assert_ptr_null(strstr(json_to_text(told), "PRIVATE"));
+    engagements_remove(engagements, eng, NULL, NULL);
+    json_object_object_add(kept, "x", json_object_new_int(1));
+    told = (json_object_put(told), json_object_new_array());
+    json_object_array_add(told, json_object_get(kept));
+    engagement_session_ops.begun_cb(engagements, told);
+    eng = engagements_nth(engagements, 0);
+    ck_assert_ptr_nonnull(eng);
+    ck_assert_str_eq(engagement_files_key(eng), key);
+    free(key);
+}
+END_TEST
+
+START_TEST(test_files_that_are_refused_end)
+{
+    struct engagement *eng =
+        engage("{\"type\":\"ingest\",\"workload\":\"web\"}");
+    int fd;
+
+    files_status = 403;
+    fd = connect_files(eng);
+    ck_assert_uint_eq(read_files(fd, 1), 0);
+    ck_assert_str_eq(named, "");
+    close(fd);
+    /* An end while the manager is asked. */
+    files_status = 200;
+    fd = connect_files(eng);
+    pair_turn(&pair);
+    engagements_remove(engagements, eng, NULL, NULL);
+    ck_assert_uint_eq(read_files(fd, 1), 0);
+    close(fd);
+}
+END_TEST
+
 START_TEST(test_to_pod_port_taken)
 {
     cleanup_json struct json_object *request = NULL;
@@ -806,6 +958,13 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, test_who_has_a_shortcut, 0,
                         sizeof(shortcuts) / sizeof(*shortcuts));
     tcase_add_test(tc, test_shortcut_of_the_past);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("files");
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, files_setup, files_teardown);
+    tcase_add_test(tc, test_files_lead_to_a_pod);
+    tcase_add_test(tc, test_files_keep_their_key);
+    tcase_add_test(tc, test_files_that_are_refused_end);
     suite_add_tcase(s, tc);
     tc = tcase_create("delivery");
     tcase_set_timeout(tc, 60);

@@ -296,6 +296,118 @@ START_TEST(a_further_port_that_has_a_name_is_redirected)
 }
 END_TEST
 
+/* ---- volumes ---------------------------------------------------------------
+ */
+
+#define VOLUMES                                                                \
+    "'volumes':[{'name':'data','emptyDir':{}},{'name':'tmp','emptyDir':{}},"   \
+    "{'name':'conf','configMap':{'name':'c'}},{'name':'token','projected':"    \
+    "{'sources':[{'serviceAccountToken':{'path':'token'}}]}}],"
+#define MOUNTS                                                                 \
+    "'volumeMounts':[{'name':'data','mountPath':'/data/'},"                    \
+    "{'name':'tmp','mountPath':'/data/tmp','readOnly':true},"                  \
+    "{'name':'conf','mountPath':'/etc//app.conf','subPath':'a.conf'},"         \
+    "{'name':'data','mountPath':'/tmp/x','subPathExpr':'$(POD)'},"             \
+    "{'name':'absent','mountPath':'/absent'},"                                 \
+    "{'name':'tmp','mountPath':'/a/../b'},"                                    \
+    "{'name':'token','mountPath':"                                             \
+    "'/var/run/secrets/kubernetes.io/serviceaccount','readOnly':true}]"
+
+#define WITH_VOLUMES(more)                                                     \
+    ENABLED(more)                                                              \
+    "{" VOLUMES "'containers':[{'name':'app'," MOUNTS                          \
+    "},{'name':'side','volumeMounts':[{'name':'tmp','mountPath':'/other'}]}]"  \
+    "}}"
+
+START_TEST(volume_mounts_of_the_container_are_the_agents)
+{
+    EXPECT(WITH_VOLUMES(""),
+           {AGENT "/volumeMounts/2",
+            "{'name':'data','mountPath':'/run/tp/files/app/data'}"},
+           {AGENT "/volumeMounts/3",
+            "{'name':'tmp','mountPath':'/run/tp/files/app/data/tmp',"
+            "'readOnly':true}"},
+           {AGENT "/volumeMounts/4",
+            "{'name':'conf','mountPath':'/run/tp/files/app/etc/app.conf',"
+            "'subPath':'a.conf'}"},
+           {AGENT "/volumeMounts/5",
+            "{'name':'token','mountPath':'/run/tp/files/app/var/run/secrets/"
+            "kubernetes.io/serviceaccount','readOnly':true}"},
+           {AGENT "/volumeMounts/6", NULL});
+    expect_config(WITH_VOLUMES(""), AGENT,
+                  "{'version':1,'ports':[],'containers':['app'],'probes':[],"
+                  "'env':{'app':[]},'mounts':{'app':["
+                  "{'path':'/data','volume':'data'},"
+                  "{'path':'/data/tmp','volume':'tmp','readOnly':true},"
+                  "{'path':'/etc/app.conf','volume':'conf','subPath':'a.conf'},"
+                  "{'path':'/tmp/x','volume':'data','policy':'local'},"
+                  "{'path':'/var/run/secrets/kubernetes.io/serviceaccount',"
+                  "'volume':'token','readOnly':true,'token':true}]},"
+                  "'exclude':['AWS_*','S?CRET']}");
+}
+END_TEST
+
+/* The pod's rules come before the chart's. */
+START_TEST(volumes_follow_the_policy)
+{
+    inject_settings.volumes =
+        inject_parse("{'default':'remoteReadOnly','rules':[{'path':'/etc',"
+                     "'policy':'ignore'},{'volume':'data','policy':'local'}]}");
+    EXPECT(WITH_VOLUMES(""),
+           {AGENT "/volumeMounts/2/mountPath", "'/run/tp/files/app/data/tmp'"},
+           {AGENT "/volumeMounts/3/name", "'token'"},
+           {AGENT "/volumeMounts/4", NULL});
+    EXPECT(WITH_VOLUMES(",'tp.internal/volumes':'{\\'rules\\':[{\\'path\\':"
+                        "\\'/data\\',\\'policy\\':\\'remote\\'},"
+                        "{\\'volume\\':\\'token\\',\\'policy\\':"
+                        "\\'local\\'}]}'"),
+           {AGENT "/volumeMounts/2",
+            "{'name':'data','mountPath':'/run/tp/files/app/data'}"},
+           {AGENT "/volumeMounts/3/name", "'tmp'"},
+           {AGENT "/volumeMounts/4", NULL});
+    expect_config(
+        WITH_VOLUMES(",'tp.internal/volumes':'{\\'default\\':\\'ignore\\',"
+                     "\\'rules\\':[{\\'path\\':\\'/dat\\',\\'policy\\':"
+                     "\\'remote\\'}]}'"),
+        AGENT,
+        "{'version':1,'ports':[],'containers':['app'],'probes':[],"
+        "'env':{'app':[]},'exclude':['AWS_*','S?CRET']}");
+}
+END_TEST
+
+static const char *const bad_policies[] = {
+    "'text'",
+    "[]",
+    "{'more':1}",
+    "{'default':'all'}",
+    "{'rules':{}}",
+    "{'rules':['x']}",
+    "{'rules':[{'policy':'local'}]}",
+    "{'rules':[{'path':'/a','volume':'b','policy':'local'}]}",
+    "{'rules':[{'path':'a','policy':'local'}]}",
+    "{'rules':[{'path':'','policy':'local'}]}",
+    "{'rules':[{'path':'/a','policy':1}]}",
+    "{'rules':[{'path':'/a'}]}",
+    "{'rules':[{'path':'/a','policy':'local','more':1}]}",
+};
+
+START_TEST(a_bad_policy_is_refused)
+{
+    struct json_object *pod = inject_parse(WITH_VOLUMES("")), *patch,
+                       *policy = inject_parse(bad_policies[_i]);
+    struct tp_error why = {0};
+
+    json_object_object_add(
+        json_get(pod, "metadata.annotations"), "tp.internal/volumes",
+        json_object_new_string(json_object_to_json_string(policy)));
+    ck_assert_int_lt(inject_pod(&inject_settings, "default", pod, &patch, &why),
+                     0);
+    ck_assert_msg(strstr(why.text, "tp.internal/volumes"), "%s", why.text);
+    json_object_put(policy);
+    json_object_put(pod);
+}
+END_TEST
+
 /* ---- redirect --------------------------------------------------------------
  */
 
@@ -582,6 +694,9 @@ static TCase *inject_case(void)
     tcase_add_test(tc, config_of_the_agent);
     tcase_add_test(tc, settings_reach_the_agent);
     tcase_add_test(tc, what_the_pod_has_is_kept);
+    tcase_add_test(tc, volume_mounts_of_the_container_are_the_agents);
+    tcase_add_test(tc, volumes_follow_the_policy);
+    tcase_add_loop_test(tc, a_bad_policy_is_refused, 0, COUNT(bad_policies));
     tcase_add_test(tc, pre_injection_takes_named_ports_of_the_first_container);
     tcase_add_test(tc, a_further_port_that_has_a_name_is_redirected);
     tcase_add_test(tc, redirect_moves_the_probes_to_the_agent);

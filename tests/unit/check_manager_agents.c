@@ -603,6 +603,36 @@ START_TEST(to_pod_is_for_who_asked_for_it)
 }
 END_TEST
 
+START_TEST(files_are_for_who_engages)
+{
+    struct peer in, other;
+    struct path p;
+    struct world w;
+
+    make_path(&w, &p);
+    peer_dial_agent(&w, &in, "token-web", IN);
+    peer_open_link(&w, &other, &alice, "another-session-of-alice-00",
+                   LINK_OUTGOING);
+    peer_request(&other, "POST", "/tp/v1/hello", "{\"protocol\":[1]}");
+    ck_assert_int_eq(refusal(&w, &other, ID_1, 22), -EACCES);
+    ck_assert_int_eq(refusal(&w, &p.out, ID_2, 22), -EACCES);
+    ck_assert_int_eq(refusal(&w, &p.out, ID_1, 23), -EACCES);
+    ck_assert_uint_eq(w.engagements.files, 0);
+    ck_assert_int_eq(refusal(&w, &p.out, ID_1, 22), -ETIMEDOUT);
+    ck_assert_uint_eq(w.engagements.files, 1);
+    /* A port of the pod that was asked for comes first. */
+    w.engagements.list[0].to_pod[0].port = 22;
+    w.engagements.list[0].to_pod[1] = (struct engagement_port){23, false};
+    ck_assert_int_eq(refusal(&w, &p.out, ID_1, 24), -ETIMEDOUT);
+    ck_assert_uint_eq(w.engagements.files, 2);
+    w.engagements.list[0].who = bob;
+    ck_assert_int_eq(refusal(&w, &p.out, ID_1, 24), -EACCES);
+    peer_close(&in);
+    peer_close(&other);
+    end_path(&w, &p);
+}
+END_TEST
+
 static void answer_cb(void *arg, int status, const char *body, size_t len)
 {
     (void)len;
@@ -777,6 +807,7 @@ int main(void)
     tcase_add_test(tc, engaged_datagrams_reach_the_client);
     tcase_add_test(tc, the_client_reaches_the_pods_localhost);
     tcase_add_test(tc, to_pod_is_for_who_asked_for_it);
+    tcase_add_test(tc, files_are_for_who_engages);
     tcase_add_test(tc, the_manager_asks_an_agent);
     tcase_add_test(tc, thousands_of_connections_leave_nothing);
     tcase_add_test(tc, idle_links_end_before_busy_ones);
