@@ -305,6 +305,9 @@ def main():
                     print(delay, operation, system.name,
                           f"{results[-1]['seconds']:.3f}",
                           results[-1]["rss_peak_kib"] or "", flush=True)
+                    # What was measured is there even if it is interrupted.
+                    (Path(a.out) / "mount.json").write_text(
+                        json.dumps(results, indent=1))
         finally:
             world.close()
     report(results, Path(a.out))
