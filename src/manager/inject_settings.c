@@ -220,6 +220,7 @@ int inject_settings_copy(struct inject_settings *to,
     bad |= copy_json(&to->pull_secrets, f->pull_secrets);
     bad |= copy_json(&to->resources, f->resources);
     bad |= copy_json(&to->exclude, f->exclude);
+    bad |= copy_json(&to->volumes, f->volumes);
     bad |= copy_json(&to->namespace_selector, f->namespace_selector);
     bad |= copy_json(&to->object_selector, f->object_selector);
     return bad ? -ENOMEM : 0;

@@ -375,6 +375,24 @@ START_TEST(volumes_follow_the_policy)
 }
 END_TEST
 
+/* A job works with a copy; both are released. */
+START_TEST(settings_are_copied_with_the_policy)
+{
+    char *text = inject_unquote("{'image':'i','pullSecrets':['a'],'resources':"
+                                "{},'exclude':['b'],'volumes':{'default':"
+                                "'local'},'namespaceSelector':{},"
+                                "'objectSelector':{}}");
+    struct inject_settings from, to;
+
+    ck_assert_int_eq(inject_settings_parse(&from, text, NULL), 0);
+    ck_assert_int_eq(inject_settings_copy(&to, &from), 0);
+    inject_settings_release(&from);
+    ck_assert_str_eq(json_get_str(to.volumes, "default", ""), "local");
+    inject_settings_release(&to);
+    free(text);
+}
+END_TEST
+
 static const char *const bad_policies[] = {
     "'text'",
     "[]",
@@ -696,6 +714,7 @@ static TCase *inject_case(void)
     tcase_add_test(tc, what_the_pod_has_is_kept);
     tcase_add_test(tc, volume_mounts_of_the_container_are_the_agents);
     tcase_add_test(tc, volumes_follow_the_policy);
+    tcase_add_test(tc, settings_are_copied_with_the_policy);
     tcase_add_loop_test(tc, a_bad_policy_is_refused, 0, COUNT(bad_policies));
     tcase_add_test(tc, pre_injection_takes_named_ports_of_the_first_container);
     tcase_add_test(tc, a_further_port_that_has_a_name_is_redirected);
