@@ -315,8 +315,13 @@ def test_services_are_changed_only_where_they_are_to_be_switched():
         chart = render(f"agent.redirect={redirect}")
         switches = redirect == "service"
         assert may(chart, "patch", "services") == switches
-        jobs = [j["metadata"]["name"] for j in chart.all("Job")]
-        assert jobs == (["tp-restore-services"] if switches else [])
+        # helm runs the lighter one first
+        jobs = sorted(
+            (int(j["metadata"]["annotations"].get("helm.sh/hook-weight", 0)), j["metadata"]["name"])
+            for j in chart.all("Job")
+        )
+        names = [name for _, name in jobs]
+        assert names == (["tp-restore-services"] if switches else []) + ["tp-remove-agents"]
         args = chart.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
         assert ("--switch-services" in args) == switches
 
@@ -476,8 +481,10 @@ def test_settings_of_agents():
     config = agent_config(render(values=VARIANTS["webhook"]))
     assert config["namespaceSelector"] == hook["namespaceSelector"]
     assert config["objectSelector"] == hook["objectSelector"]
-    container = render("agent.idleSeconds=7").container()
-    assert "--agent-idle=7" in container["args"]
+    # the one place: no flag of the manager's
+    chart = render("agent.idleSeconds=7")
+    assert agent_config(chart)["idleSeconds"] == 7
+    assert not any("idle" in arg for arg in chart.container()["args"])
     assert agent_config(render())["image"] == "tp-agent:" + version()
     assert agent_config(render(kube="1.28.1"))["nativeSidecars"] is False
     chart = render("certManager.enabled=true")
