@@ -1,5 +1,6 @@
 # Engagements: part of libtp-manager.a, and their tests.
 libtp_manager_a_SOURCES += \
+	src/manager/agent_origin.c src/manager/agent_origin.h \
 	src/manager/agents.h \
 	src/manager/claims.c src/manager/claims.h \
 	src/manager/config_write.c src/manager/config_write.h \
@@ -20,6 +21,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/engage_replicas.c \
 	src/manager/engage_reply.c src/manager/engage_reply.h \
 	src/manager/engage_requests.c \
+	src/manager/engage_restore.c \
 	src/manager/engage_review.c \
 	src/manager/engage_services.c \
 	src/manager/engage_sessions.c \
@@ -28,6 +30,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/engagement_json.c src/manager/engagement_json.h \
 	src/manager/engagements.h \
 	src/manager/janitor_clean.c src/manager/janitor_clean.h \
+	src/manager/janitor_survey.c \
 	src/manager/lease.c src/manager/lease.h \
 	src/manager/network_policy.c src/manager/network_policy.h \
 	src/manager/network_view.c src/manager/network_view.h \

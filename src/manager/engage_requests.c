@@ -97,6 +97,9 @@ static void one(const struct ask_of *a, const char *path)
     else if (!*rest && is_get(a))
         reply_send(a->reply, 200,
                    engagement_to_client(eng->object, &eng->pub, NULL));
+    else if (!*rest && !strcmp(a->open->method, "DELETE") &&
+             engage_restores(eng))
+        engage_restore(a->e, eng, a->reply);
     else if (!*rest && !strcmp(a->open->method, "DELETE") && !eng->ending)
         engage_end(a->e, eng, "end", "ended by its user", a->reply);
     else if (!*rest && eng->ending)

@@ -40,6 +40,7 @@ enum engagement_phase {
     ENGAGEMENT_PENDING,   /* claims are held, nothing is done yet */
     ENGAGEMENT_INJECTING, /* pods get their agent */
     ENGAGEMENT_READY,     /* agents are told of it */
+    ENGAGEMENT_RESTORING, /* the same, while a replaced container comes back */
     ENGAGEMENT_ENDED,     /* only in what clients are told */
 };
 
@@ -77,6 +78,7 @@ struct engagements_env {
     struct api *api;
     struct metrics *metrics;
     const struct parts *parts;
+    const struct inject_settings *inject; /* of agents; NULL: not known */
     const char *ns;        /* the manager's: there the objects are */
     unsigned idle_seconds; /* then agents without engagement go; 0: never */
     bool switch_services;  /* where pods may not redirect (agent.redirect) */
