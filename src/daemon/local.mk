@@ -5,6 +5,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/cluster_info.c src/daemon/cluster_info.h \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_internal.h \
+	src/daemon/control_disengage.c \
 	src/daemon/control_engage.c \
 	src/daemon/control_ops.c \
 	src/daemon/ctl.c src/daemon/ctl.h \
@@ -18,6 +19,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/dns_zone.c src/daemon/dns_zone.h \
 	src/daemon/engagement.c src/daemon/engagement.h \
 	src/daemon/engagement_internal.h \
+	src/daemon/engagement_address.c \
 	src/daemon/engagement_deliver.c \
 	src/daemon/engagement_manager.c \
 	src/daemon/engagement_withdraw.c \

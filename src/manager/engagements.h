@@ -78,7 +78,6 @@ struct engagements_env {
     struct api *api;
     struct metrics *metrics;
     const struct parts *parts;
-    const struct inject_settings *inject; /* of agents; NULL: not known */
     const char *ns;        /* the manager's: there the objects are */
     unsigned idle_seconds; /* then agents without engagement go; 0: never */
     bool switch_services;  /* where pods may not redirect (agent.redirect) */

@@ -129,7 +129,6 @@ static int create_engagements(struct manager *m, struct tp_error *err)
         .api = m->api,
         .metrics = &m->metrics,
         .parts = &m->parts,
-        .inject = &m->inject,
         .ns = m->options->ns,
         .idle_seconds = m->options->agent_idle,
         .switch_services = m->options->switch_services,

@@ -284,6 +284,24 @@ START_TEST(test_a_local_port_alone)
 }
 END_TEST
 
+/* --address NAME: looked for at once, and missed. */
+START_TEST(test_an_address_that_is_no_host)
+{
+    struct engagement *eng =
+        engage("{\"type\":\"intercept\",\"workload\":\"web\",\"address\":"
+               "\"nosuch.invalid\"}");
+    cleanup_json struct json_object *local = NULL;
+
+    ck_assert(engagement_is_checking(eng));
+    RUN_UNTIL(!engagement_is_checking(eng));
+    local = engagement_to_json(eng);
+    ck_assert(strstr(json_get_str(local, "warning", ""), "nosuch.invalid"));
+    ck_assert(!engagement_is_checking(
+        engage("{\"type\":\"mirror\",\"workload\":\"api\",\"address\":"
+               "\"10.0.0.1\"}")));
+}
+END_TEST
+
 START_TEST(test_the_same_again)
 {
     cleanup_json struct json_object *again = parse(WEB);
@@ -370,27 +388,19 @@ START_TEST(test_revoked)
 }
 END_TEST
 
-struct done {
-    bool done, told;
-};
-
-static void done_cb(void *arg, bool told)
-{
-    *(struct done *)arg = (struct done){true, told};
-}
-
 START_TEST(test_withdrawn)
 {
     char path[128];
     struct engagement *eng = engage(WEB);
-    struct done done = {0};
+    char id[32];
 
     RUN_UNTIL(engagement_state(eng) == ENG_COMING);
     snprintf(path, sizeof(path), "/tp/v1/engagements/%s", engagement_id(eng));
-    engagements_remove(engagements, eng, done_cb, &done);
+    snprintf(id, sizeof(id), "%s", engagement_id(eng));
+    engagements_remove(engagements, eng);
     ck_assert_uint_eq(engagements_count(engagements), 0);
-    RUN_UNTIL(done.done);
-    ck_assert(done.told);
+    ck_assert_int_eq(engagements_end(engagements, id), ENGAGEMENT_UNTOLD);
+    RUN_UNTIL(engagements_end(engagements, id) == ENGAGEMENT_OVER);
     ck_assert_str_eq(asked, "DELETE");
     ck_assert_str_eq(asked_path, path);
 }
@@ -408,13 +418,14 @@ START_TEST(test_withdrawn_later)
 {
     char path[128];
     struct engagement *eng = engage(WEB);
-    struct done done = {0};
+    char id[32];
 
     RUN_UNTIL(engagement_state(eng) == ENG_COMING);
     snprintf(path, sizeof(path), "/tp/v1/engagements/%s", engagement_id(eng));
     engagement_session_ops.linked_cb(engagements, NULL, true);
-    engagements_remove(engagements, eng, done_cb, &done);
-    ck_assert(done.done && !done.told);
+    snprintf(id, sizeof(id), "%s", engagement_id(eng));
+    engagements_remove(engagements, eng);
+    ck_assert_int_eq(engagements_end(engagements, id), ENGAGEMENT_UNLINKED);
     ck_assert_uint_eq(withdrawn(), 1);
     engagement_session_ops.linked_cb(engagements, pair.client, true);
     RUN_UNTIL(withdrawn() == 0);
@@ -426,13 +437,17 @@ END_TEST
 START_TEST(test_withdrawn_is_tried_again)
 {
     struct engagement *eng = engage(WEB);
-    struct done done = {0};
+    char id[32];
 
     RUN_UNTIL(engagement_state(eng) == ENG_COMING);
     answer_status = 503;
-    engagements_remove(engagements, eng, done_cb, &done);
-    RUN_UNTIL(done.done);
-    ck_assert(!done.told);
+    *asked = '\0';
+    snprintf(id, sizeof(id), "%s", engagement_id(eng));
+    engagements_remove(engagements, eng);
+    RUN_UNTIL(*asked);
+    for (int i = 0; i < 50; i++)
+        pair_turn(&pair);
+    ck_assert_int_eq(engagements_end(engagements, id), ENGAGEMENT_UNTOLD);
     ck_assert_uint_eq(withdrawn(), 1);
     answer_status = 404;
     RUN_UNTIL(withdrawn() == 0);
@@ -448,7 +463,7 @@ START_TEST(test_withdrawn_survives_a_crash)
 
     snprintf(id, sizeof(id), "%s", engagement_id(eng));
     engagement_session_ops.linked_cb(engagements, NULL, true);
-    engagements_remove(engagements, eng, NULL, NULL);
+    engagements_remove(engagements, eng);
     engagement_withdrawals_keep(engagements, kept);
     engagement_session_ops.ended_cb(engagements);
     ck_assert_uint_eq(withdrawn(), 0);
@@ -458,6 +473,45 @@ START_TEST(test_withdrawn_survives_a_crash)
     engagement_session_ops.linked_cb(engagements, pair.client, true);
     RUN_UNTIL(withdrawn() == 0);
     ck_assert(strstr(deleted_path, id));
+}
+END_TEST
+
+#define REPLACE "{\"type\":\"replace\",\"workload\":\"web\"}"
+
+/* It is delivered until its pods are rolled back, and takes no other place. */
+START_TEST(test_a_replace_goes_on_until_it_is_over)
+{
+    cleanup_json struct json_object *again = parse(REPLACE), *event = NULL,
+                                    *local = NULL;
+    struct engagement *eng = engage(REPLACE), *second;
+    struct tp_error err = {0};
+    bool already;
+    char id[32];
+
+    snprintf(id, sizeof(id), "%s", engagement_id(eng));
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    answer_phase = "restoring";
+    engagements_remove(engagements, eng);
+    RUN_UNTIL(engagements_end(engagements, NULL) == ENGAGEMENT_RESTORING);
+    ck_assert_ptr_eq(engagements_find(engagements, "web"), eng);
+    local = engagement_to_json(eng);
+    ck_assert_str_eq(json_get_str(local, "phase", ""), "ending");
+    ck_assert_uint_eq(withdrawn(), 0);
+    ck_assert_int_eq(
+        engagements_add(engagements, again, &second, &already, &err), -EBUSY);
+    /* the next link is told again, and of nothing else */
+    *asked = '\0';
+    engagement_session_ops.linked_cb(engagements, NULL, true);
+    ck_assert_int_eq(engagements_end(engagements, id), ENGAGEMENT_UNLINKED);
+    engagement_session_ops.linked_cb(engagements, pair.client, true);
+    RUN_UNTIL(*asked);
+    ck_assert_str_eq(asked, "DELETE");
+    RUN_UNTIL(engagements_end(engagements, NULL) == ENGAGEMENT_RESTORING);
+    event = make_engagement(id, "ended");
+    engagement_session_ops.event_cb(engagements, event);
+    ck_assert_uint_eq(engagements_count(engagements), 0);
+    ck_assert_int_eq(engagements_end(engagements, NULL), ENGAGEMENT_OVER);
+    ck_assert_str_eq(last_code, "ended");
 }
 END_TEST
 
@@ -621,7 +675,7 @@ START_TEST(test_an_ended_one_leads_nowhere)
     struct engagement *eng = engage_listener(&listener);
 
     snprintf(id, sizeof(id), "%s", engagement_id(eng));
-    engagements_remove(engagements, eng, NULL, NULL);
+    engagements_remove(engagements, eng);
     expect_refused(id, 8080, -EACCES);
     close(listener);
 }
@@ -668,12 +722,14 @@ static Suite *suite(void)
     tcase_add_test(tc, test_refused);
     tcase_add_test(tc, test_not_now_is_asked_again);
     tcase_add_test(tc, test_revoked);
+    tcase_add_test(tc, test_an_address_that_is_no_host);
     tcase_add_test(tc, test_another_kind);
     tcase_add_test(tc, test_a_local_port_alone);
     tcase_add_test(tc, test_withdrawn);
     tcase_add_test(tc, test_withdrawn_later);
     tcase_add_test(tc, test_withdrawn_is_tried_again);
     tcase_add_test(tc, test_withdrawn_survives_a_crash);
+    tcase_add_test(tc, test_a_replace_goes_on_until_it_is_over);
     tcase_add_test(tc, test_left_over);
     tcase_add_test(tc, test_a_new_link_is_told);
     tcase_add_test(tc, test_an_old_manager);
