@@ -268,6 +268,14 @@ static int read_line(struct run *r, struct tp_error *err)
     return rc < 0 ? rc : check_command(r, err);
 }
 
+/* The name is another engagement's, which is not to be ended for that. */
+static bool is_of_another(const struct run *r)
+{
+    const char *code = r->g.cli->error_code;
+
+    return r->already || !strcmp(code, "name-taken") || !strcmp(code, "busy");
+}
+
 static int engage_and_run(struct run *r, struct tp_error *err)
 {
     int rc = engage_catch_signals(&r->g, err);
@@ -277,7 +285,7 @@ static int engage_and_run(struct run *r, struct tp_error *err)
     if (rc == 0 && wants_environment(r))
         rc = fetch_environment(r, err);
     if (rc < 0) {
-        if (!r->already)
+        if (!is_of_another(r))
             disengage(r);
         return rc;
     }
