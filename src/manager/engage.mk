@@ -46,7 +46,10 @@ libtp_manager_a_SOURCES += \
 	src/manager/workload_routes.c src/manager/workload_routes.h
 
 if HAVE_CHECK
-check_PROGRAMS += check_manager_workload check_manager_engage \
+check_manager_heal_SOURCES = tests/unit/check_manager_heal.c
+check_manager_heal_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_heal_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_manager_heal check_manager_workload check_manager_engage \
 	check_manager_services
 check_manager_services_SOURCES = tests/unit/check_manager_services.c
 check_manager_services_CFLAGS = $(CHECK_CFLAGS_ALL)

@@ -139,7 +139,8 @@ static void looked(struct engage_job *job)
 
 static void look(struct engagements *e, struct eng *eng)
 {
-    struct drive_step *s = drive_step_create(&e->env, eng->pub.id, &eng->pub.workload);
+    struct drive_step *s =
+        drive_step_create(&e->env, eng->pub.id, &eng->pub.workload);
 
     if (!s) {
         eng->busy = false;

@@ -18,7 +18,7 @@ struct cleaning {
     size_t need_count;
     bool acted; /* something was done */
     struct config_way way;
-    bool more;  /* pods are left that have to go */
+    bool more; /* pods are left that have to go */
 };
 
 /* engage_janitor.c: what is to be left for those who engage it. */
