@@ -87,6 +87,9 @@ int cli_fail(struct cli *cli, const char *code, const struct tp_error *err);
 void cli_print(const struct cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* What cli_print() and cli_print_json() say goes to standard error from here
+ * on: standard output is for something else. */
+void cli_results_aside(struct cli *cli);
 /* The one JSON object of --format json; nothing in text mode. */
 void cli_print_json(const struct cli *cli, struct json_object *obj);
 

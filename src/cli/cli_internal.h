@@ -19,8 +19,10 @@ struct cli {
     size_t value_count;
     char **args; /* owned array of borrowed strings, NULL-terminated */
     size_t arg_count;
+    const char *group; /* "config", without one of its commands */
     bool json, quiet, help, version;
     bool stderr_tty;
+    FILE *out; /* where results go; NULL: standard output */
     char error_code[32];
 };
 
@@ -42,7 +44,8 @@ const char *cli_guess_command(const char *word);
 /* help.c, from the tables. */
 void cli_help_overview(FILE *out);
 void cli_help_command(FILE *out, const struct cli_command *cmd);
-/* Lists "config view", "config ..." for a first word; false: unknown. */
+/* Lists "config view", "config ..." for a first word; false: unknown. out NULL:
+ * only says whether it is one. */
 bool cli_help_group(FILE *out, const char *word);
 /* The usual exit statuses. */
 #define CLI_EXITS                                                              \

@@ -22,6 +22,7 @@
 #include "cli/common_options.h"
 #include "cli/container.h"
 #include "cli/daemon.h"
+#include "cli/former.h"
 #include "cli/helper.h"
 #include "cli/image.h"
 #include "cli/publish.h"
@@ -30,7 +31,7 @@
 
 #define ASK_MS         20000
 #define MAX_NETWORKS   16
-#define START_TRIES    60
+#define START_TRIES    200
 #define END_TRIES      20
 #define START_PAUSE_NS 50000000L
 
@@ -256,6 +257,8 @@ static int make_container(struct connect *c, struct tp_error *err)
     cli_progress(c->cli, "Starting the container %s ...", c->name);
     rc = container_start(c->engine, &o, &c->container, err);
     c->made = rc == 0;
+    if (c->made)
+        former_note(c->name, c->container);
     return rc;
 }
 
@@ -289,6 +292,19 @@ static void await_start(struct connect *c)
     }
 }
 
+/* The name is taken as soon as somebody else begins to make his container. */
+static void await_other(struct connect *c)
+{
+    for (int tries = 0;
+         tries < START_TRIES && c->daemon.state != DAEMON_RUNNING; tries++) {
+        if (tries > 0)
+            nanosleep(&(struct timespec){.tv_nsec = START_PAUSE_NS}, NULL);
+        daemon_release(&c->daemon);
+        if (daemon_find(&c->daemon, c->engine, c->name, NULL) < 0)
+            return;
+    }
+}
+
 static int get_container(struct connect *c, struct tp_error *err)
 {
     int rc;
@@ -300,11 +316,14 @@ static int get_container(struct connect *c, struct tp_error *err)
     if (rc != -EEXIST)
         return rc;
     /* Somebody was faster; his container is as good. */
-    daemon_release(&c->daemon);
-    if (daemon_find(&c->daemon, c->engine, c->name, NULL) < 0)
-        return rc;
-    await_start(c);
-    return c->daemon.state == DAEMON_RUNNING ? use_container(c, err) : rc;
+    await_other(c);
+    if (c->daemon.state == DAEMON_RUNNING)
+        return use_container(c, err);
+    tp_error_set(err, rc,
+                 "another tp connect is just making the container '%s', which "
+                 "does not run yet: try again",
+                 c->name);
+    return cli_fail(c->cli, "busy", err);
 }
 
 /* ---- the session ---- */

@@ -11,11 +11,12 @@
 #define ASK_MS 15000
 
 /* {"detached": [NAME], "pending": [NAME]}: `pending` ones still are to end in
- * the cluster. */
+ * the cluster, or are just ending. */
 static void say(struct cli *cli, const char *name, struct json_object *answer,
                 struct json_object *out)
 {
-    bool pending = json_get_bool(answer, "pending", false);
+    bool restoring = json_get_bool(answer, "restoring", false);
+    bool pending = restoring || json_get_bool(answer, "pending", false);
 
     json_object_array_add(json_get_array(out, "detached"),
                           json_object_new_string(name));
@@ -26,17 +27,20 @@ static void say(struct cli *cli, const char *name, struct json_object *answer,
     json_object_array_add(json_get_array(out, "pending"),
                           json_object_new_string(name));
     cli_print(cli,
-              "Detached from %s here; the manager does not answer now: it "
-              "will be ended in the cluster when the link is back\n",
+              restoring ? "Detached from %s: its pods are still rolled back, "
+                          "and it is delivered until then\n"
+                        : "Detached from %s here; the manager does not answer "
+                          "now: it will be ended in the cluster when the link "
+                          "is back\n",
               name);
 }
 
 static int detach_one(struct engage *g, const char *name,
                       struct json_object *out, struct tp_error *err)
 {
-    cleanup_json struct json_object *request = engage_named("disengage", name);
     cleanup_json struct json_object *answer = NULL;
-    int rc = engage_ask(g, request, ASK_MS, &answer, err);
+    int seconds = cli_has(g->cli, "no-wait") ? 0 : ENGAGE_END_S;
+    int rc = engage_end(g, name, seconds, &answer, err);
 
     if (rc < 0)
         return tp_error_wrap(err, "%s", name);
@@ -98,6 +102,8 @@ static int run(struct cli *cli, struct tp_error *err)
 static const struct cli_option options[] = {
     OPTION_NAME,
     {.name = "all", .help = "end all engagements of this session"},
+    {.name = "no-wait",
+     .help = "do not wait until a replaced container is there again"},
     {0},
 };
 
@@ -105,9 +111,13 @@ const struct cli_command cmd_detach = {
     .name = "detach",
     .summary = "end an engagement; the cluster answers again",
     .usage = "NAME... | --all",
-    .details = "New connections go to the cluster again at once; those that "
-               "run end by themselves.\nThe agent stays in the pods for a "
-               "while (tp uninstall). 'leave' is the same.\n",
+    .details =
+        "New connections go to the cluster again at once; those that run end "
+        "by themselves.\nThe end of a replace rolls the pods back; until they "
+        "are ready, connections still come\nhere, and tp waits. Without a "
+        "link to the cluster the end is remembered until there is\none. The "
+        "agent stays in the pods for a while (tp uninstall). 'leave' is the "
+        "same.\n",
     .example = "  tp detach web\n"
                "  tp detach --all\n",
     .options = options,

@@ -43,10 +43,11 @@ static void print_port(struct cli *cli, struct json_object *local,
         !strcmp(json_get_str(port, "protocol", ""), "udp") ? "/udp" : "";
     const char *name = json_get_str(port, "name", "");
 
-    cli_print(cli, "  %-12s%d%s%s%s%s -> %s:%d\n", "port",
+    cli_print(cli, "  %-12s%d%s%s%s%s ", "port",
               (int)json_get_int(port, "port", 0), udp, *name ? " (" : "", name,
-              *name ? ")" : "", json_get_str(local, "address", ""),
-              (int)json_get_int(port, "local", 0));
+              *name ? ")" : "");
+    engage_print_local(cli, local, port);
+    cli_print(cli, "\n");
 }
 
 static void print_engagement(struct run *r)
@@ -54,6 +55,7 @@ static void print_engagement(struct run *r)
     struct cli *cli = r->g.cli;
     struct json_object *ports = json_get_array(r->local, "ports");
     const char *message = json_get_str(r->local, "message", "");
+    const char *warning = json_get_str(r->local, "warning", "");
 
     cli_print(cli, "%s %s %s in namespace %s (container %s, %d pod%s)%s\n",
               r->type, json_get_str(r->local, "workload.kind", ""),
@@ -65,8 +67,11 @@ static void print_engagement(struct run *r)
               r->already ? ", as before" : "");
     for (size_t i = 0; i < json_array_len(ports); i++)
         print_port(cli, r->local, json_object_array_get_idx(ports, i));
+    engage_print_to_pod(cli, "  to-pod      ", r->local);
     if (*message)
         cli_print(cli, "  %-12s%s\n", "note", message);
+    if (*warning)
+        cli_warn(cli, "%s", warning);
 }
 
 /* ---- environment ---- */
@@ -81,6 +86,7 @@ static int write_environment(struct run *r, const char *path,
                              const char *syntax, struct tp_error *err)
 {
     cleanup_free char *text = NULL;
+    char names[300];
     size_t skipped;
 
     if (!path)
@@ -88,10 +94,13 @@ static int write_environment(struct run *r, const char *path,
     text = environment_format(r->env, syntax, &skipped);
     if (!text)
         return tp_error_errno(err, -ENOMEM, "%s", path);
-    if (skipped > 0)
+    if (skipped > 0) {
+        environment_left_out(r->env, syntax, names, sizeof(names));
         cli_warn(r->g.cli,
-                 "%zu variables do not fit the syntax '%s' and are left out",
-                 skipped, syntax);
+                 "%s: the syntax '%s' cannot say %s, left out (--env-syntax "
+                 "compose or json can)",
+                 names, syntax, skipped == 1 ? "this variable" : "these");
+    }
     return environment_write(path, text, err);
 }
 
@@ -158,8 +167,6 @@ static int run_here(struct run *r, struct tp_error *err)
 
 static void disengage(struct run *r)
 {
-    cleanup_json struct json_object *request =
-        engage_named("disengage", r->name);
     cleanup_json struct json_object *answer = NULL;
     struct tp_error err = {0};
     char code[sizeof(r->g.cli->error_code)];
@@ -167,8 +174,15 @@ static void disengage(struct run *r)
     /* The reason why it is ended stays the command's. */
     memcpy(code, r->g.cli->error_code, sizeof(code));
     engage_ignore_signals(&r->g);
-    if (engage_ask(&r->g, request, ASK_MS, &answer, &err) < 0 && r->local)
-        cli_warn(r->g.cli, "%s is not ended: %s", r->name, err.text);
+    if (engage_end(&r->g, r->name, 0, &answer, &err) < 0) {
+        if (r->local)
+            cli_warn(r->g.cli, "%s is not ended: %s", r->name, err.text);
+    } else if (json_get_bool(answer, "pending", false)) {
+        cli_warn(r->g.cli,
+                 "the manager does not answer now: %s will be ended in the "
+                 "cluster when the link is back",
+                 r->name);
+    }
     memcpy(r->g.cli->error_code, code, sizeof(code));
 }
 
@@ -230,6 +244,20 @@ static int check_command(struct run *r, struct tp_error *err)
     return rc;
 }
 
+/* "-" is standard output, which then holds nothing else. */
+static int check_streams(struct cli *cli, struct tp_error *err)
+{
+    bool file = !strcmp(cli_get_or(cli, "env-file", ""), "-");
+    bool json = !strcmp(cli_get_or(cli, "env-json", ""), "-");
+
+    if (file && json)
+        return tp_error_set(err, -EINVAL,
+                            "--env-file and --env-json cannot both be '-'");
+    if (file || json)
+        cli_results_aside(cli);
+    return 0;
+}
+
 static int read_line(struct run *r, struct tp_error *err)
 {
     const char *wait = cli_get(r->g.cli, "timeout");
@@ -245,8 +273,18 @@ static int read_line(struct run *r, struct tp_error *err)
                             wait);
     json_object_object_add(r->request, "timeout",
                            json_object_new_int64((ms + 999) / 1000));
-    rc = take_command(r, err);
+    rc = check_streams(r->g.cli, err);
+    if (rc == 0)
+        rc = take_command(r, err);
     return rc < 0 ? rc : check_command(r, err);
+}
+
+/* The name is another engagement's, which is not to be ended for that. */
+static bool is_of_another(const struct run *r)
+{
+    const char *code = r->g.cli->error_code;
+
+    return r->already || !strcmp(code, "name-taken") || !strcmp(code, "busy");
 }
 
 static int engage_and_run(struct run *r, struct tp_error *err)
@@ -260,7 +298,7 @@ static int engage_and_run(struct run *r, struct tp_error *err)
     if (rc == 0 && cli_has(r->g.cli, "limits"))
         rc = engage_limits_fetch(&r->g, r->name, &r->limits, err);
     if (rc < 0) {
-        if (!r->already)
+        if (!is_of_another(r))
             disengage(r);
         return rc;
     }
@@ -302,9 +340,6 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
          .letter = 'n',                                                        \
          .arg = "NS",                                                          \
          .help = "namespace of the workload (default: the session's)"},        \
-        {.name = "container",                                                  \
-         .arg = "NAME",                                                        \
-         .help = "container of the pod (default: the one that has the port)"}, \
         {.name = "to-pod",                                                     \
          .arg = "PORT[/udp]",                                                  \
          .help = "make this port of the pod's localhost reachable here",       \
@@ -312,7 +347,9 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
         {.name = "env-file",                                                   \
          .letter = 'e',                                                        \
          .arg = "FILE",                                                        \
-         .help = "write the container's variables to this file"},              \
+         .help =                                                               \
+             "write the container's variables to this file ('-': standard "    \
+             "output, all else goes to standard error)"},                      \
         {.name = "env-syntax",                                                 \
          .arg = "SYNTAX",                                                      \
          .help = "of --env-file: docker, compose, sh or json",                 \
@@ -337,6 +374,12 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
         .help = "do not ask before pods are interrupted"                       \
     }
 
+#define OPTION_CONTAINER(which)                                                \
+    {                                                                          \
+        .name = "container", .arg = "NAME",                                    \
+        .help = "container of the pod (default: " which ")"                    \
+    }
+
 #define OPTIONS_TRAFFIC                                                        \
     {.name = "port",                                                           \
      .letter = 'p',                                                            \
@@ -359,8 +402,14 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
     }
 
 static const struct cli_option traffic_options[] = {
-    OPTIONS_TRAFFIC, OPTIONS_ENGAGE, {0}};
-static const struct cli_option ingest_options[] = {OPTIONS_ENGAGE, {0}};
+    OPTIONS_TRAFFIC,
+    OPTION_CONTAINER("the one that has the port"),
+    OPTIONS_ENGAGE,
+    {0}};
+static const struct cli_option ingest_options[] = {
+    OPTION_CONTAINER("the only one, or the one that Services lead to"),
+    OPTIONS_ENGAGE,
+    {0}};
 
 #define DETAILS_COMMAND                                                        \
     "\nA command behind '--' gets the container's variables; 'docker run' "    \
@@ -463,7 +512,9 @@ const struct cli_command cmd_ingest = {
     .name = "ingest",
     .summary = "a workload's environment, without its traffic",
     .usage = USAGE,
-    .details = DETAILS_COMMAND,
+    .details = "The variables of WORKLOAD's container for files or a command "
+               "here; its traffic stays in\nthe cluster, and the container "
+               "goes on running.\n" DETAILS_COMMAND,
     .example = "  tp ingest web --env-file web.env\n"
                "  tp ingest web -- docker run --rm -it myimage\n",
     .exits = EXITS,

@@ -35,6 +35,7 @@ static void print_workload(struct cli *cli, struct json_object *item)
     struct json_object *list = json_get_array(item, "engagements");
     const char *agent = json_get_str(item, "agent", "none");
     const char *reason = json_get_str(item, "reason", "");
+    const char *why = json_get_str(item, "agentReason", "");
 
     cli_print(cli, "%s %s: %d of %d pods ready, ",
               json_get_str(item, "kind", ""), json_get_str(item, "name", ""),
@@ -45,7 +46,8 @@ static void print_workload(struct cli *cli, struct json_object *item)
     else if (!strcmp(agent, "none"))
         cli_print(cli, "no agent yet\n");
     else
-        cli_print(cli, "agent %s\n", agent);
+        cli_print(cli, "agent %s%s%s%s\n", agent, *why ? " (" : "", why,
+                  *why ? ")" : "");
     for (size_t i = 0; i < json_array_len(list); i++)
         print_engagement(cli, json_object_array_get_idx(list, i));
 }
@@ -63,12 +65,14 @@ static void print_mine(struct cli *cli, struct json_object *item)
     for (size_t i = 0; i < json_array_len(ports); i++) {
         struct json_object *port = json_object_array_get_idx(ports, i);
 
-        cli_print(cli, "%s%d -> %s:%d", i ? ", " : "; ",
-                  (int)json_get_int(port, "port", 0),
-                  json_get_str(item, "address", ""),
-                  (int)json_get_int(port, "local", 0));
+        cli_print(cli, "%s%d ", i ? ", " : "; ",
+                  (int)json_get_int(port, "port", 0));
+        engage_print_local(cli, item, port);
     }
     cli_print(cli, "\n");
+    engage_print_to_pod(cli, "      ", item);
+    if (*json_get_str(item, "warning", ""))
+        cli_print(cli, "      %s\n", json_get_str(item, "warning", ""));
     if (*json_get_str(item, "message", ""))
         cli_print(cli, "      %s\n", json_get_str(item, "message", ""));
 }
@@ -103,6 +107,21 @@ static void print_all(struct cli *cli, struct json_object *out)
     print_ending(cli, ending);
 }
 
+/* All of the session, or of the namespace that is asked for. */
+static struct json_object *mine_of(struct cli *cli, struct json_object *all)
+{
+    const char *ns = cli_get(cli, "namespace");
+    struct json_object *out = json_object_new_array();
+
+    for (size_t i = 0; i < json_array_len(all); i++) {
+        struct json_object *item = json_object_array_get_idx(all, i);
+
+        if (!ns || !strcmp(ns, json_get_str(item, "namespace", "")))
+            json_object_array_add(out, json_object_get(item));
+    }
+    return out;
+}
+
 /* {"workloads": [...], "engagements": [...]}; owned. */
 static int collect(struct engage *g, struct json_object **out,
                    struct tp_error *err)
@@ -118,7 +137,7 @@ static int collect(struct engage *g, struct json_object **out,
         rc = engage_ask(g, ask_mine, ASK_MS, &mine, err);
     if (rc == 0)
         json_object_object_add(*out, "engagements",
-                               json_object_get(json_get(mine, "engagements")));
+                               mine_of(g->cli, json_get(mine, "engagements")));
     if (rc == 0)
         json_object_object_add(*out, "ending",
                                json_object_get(json_get(mine, "ending")));
@@ -174,7 +193,8 @@ static const struct cli_option options[] = {
     {.name = "namespace",
      .letter = 'n',
      .arg = "NS",
-     .help = "namespace to list (default: the session's)"},
+     .help = "namespace to list (default: the session's, and what this "
+             "session engages anywhere)"},
     {.name = "watch",
      .letter = 'w',
      .help = "print again at each change, until Ctrl-C"},

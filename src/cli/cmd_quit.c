@@ -1,5 +1,6 @@
 /* cmd_quit.c - tp quit: end the session and remove its container */
 #include <errno.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -7,28 +8,34 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/daemon.h"
+#include "cli/engage.h"
 
-#define ASK_MS    6000 /* the daemon waits 5 s for the manager */
+#define ASK_MS    6000
 #define STOP_SECS 5
+
+static void warn_left(struct cli *cli, struct json_object *answer)
+{
+    if (json_get_bool(answer, "pending", false))
+        cli_warn(cli, "the manager does not answer now: engagements end in the "
+                      "cluster when it has missed the session for 15 minutes");
+    else if (json_get_bool(answer, "restoring", false))
+        cli_warn(cli, "pods that were replaced are still rolled back");
+}
 
 /* Asks the daemon to say goodbye to the manager; a daemon that does not answer
  * is removed all the same. */
 static void disconnect(struct cli *cli, struct engine *e,
                        const struct daemon *d)
 {
-    static const char *const steps[] = {"disengage-all", "disconnect"};
+    cleanup_json struct json_object *request = daemon_request("disconnect");
+    cleanup_json struct json_object *answer = NULL, *ended = NULL;
+    struct engage g = {.cli = cli, .engine = e, .daemon = *d, .signals = -1};
+    struct tp_error err = {0};
 
-    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
-        cleanup_json struct json_object *request = daemon_request(steps[i]);
-        cleanup_json struct json_object *answer = NULL;
-        struct tp_error err = {0};
-
-        if (daemon_ask(e, d->id, request, ASK_MS, &answer, NULL, &err) == 0 &&
-            json_get_bool(answer, "pending", false))
-            cli_warn(cli, "the manager does not answer now: engagements end "
-                          "in the cluster when it has missed the session for "
-                          "15 minutes");
-    }
+    if (engage_end(&g, NULL, ENGAGE_END_S, &ended, &err) == 0)
+        warn_left(cli, ended);
+    memset(&err, 0, sizeof(err));
+    daemon_ask(e, d->id, request, ASK_MS, &answer, NULL, &err);
 }
 
 static void warn_joined(struct cli *cli, struct json_object *joined)

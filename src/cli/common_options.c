@@ -12,19 +12,31 @@
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-/* As Docker wants container names. */
+/* What Docker does not like about a container's name, or NULL. */
+static const char *name_fault(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len < 2)
+        return "it must have at least two characters";
+    if (len > 128)
+        return "it must have at most 128 characters";
+    if (!strchr(LETTERS, name[0]))
+        return "it must begin with a letter or a digit";
+    if (strspn(name, LETTERS "_.-") != len)
+        return "only letters, digits, '_', '.' and '-' may be in it";
+    return NULL;
+}
+
 const char *common_name(const struct cli *cli, struct tp_error *err)
 {
     const char *name = cli_get_or(cli, "name", DAEMON_NAME);
-    size_t len = strlen(name);
+    const char *fault = name_fault(name);
 
-    if (len >= 2 && len <= 128 && strchr(LETTERS, name[0]) &&
-        strspn(name, LETTERS "_.-") == len)
+    if (!fault)
         return name;
-    tp_error_set(err, -EINVAL,
-                 "--name: '%s' cannot be a container's name (letters, digits, "
-                 "'_', '.', '-')",
-                 name);
+    tp_error_set(err, -EINVAL, "--name: '%s' cannot be a container's name: %s",
+                 name, fault);
     return NULL;
 }
 

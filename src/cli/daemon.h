@@ -71,7 +71,7 @@ struct json_object *daemon_request(const char *op);
  * "id", "dead": bool}; dead: its namespace is gone (the daemon's container was
  * restarted or replaced after it started), then also {"rejoins": bool}: it is
  * enough to restart it. With `lost` also running containers that joined a
- * container that is no more. */
+ * former container of the session (former.h). */
 int daemon_list_joined(struct engine *e, const struct daemon *d, bool lost,
                        struct json_object **out, struct tp_error *err);
 

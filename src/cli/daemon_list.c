@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/former.h"
 
 /* The container's name without the slash. */
 static const char *list_name(struct json_object *item)
@@ -57,7 +58,7 @@ static void add_joined(struct json_object *out, struct json_object *item,
 }
 
 /* One that runs, and whose network is another container's: adds it if that is
- * the daemon's, or with `lost` one that is gone. */
+ * the daemon's, or with `lost` one of its former containers. */
 static void look_at(struct json_object *out, struct engine *e,
                     const struct daemon *d, bool lost, struct json_object *all,
                     struct json_object *item)
@@ -72,7 +73,7 @@ static void look_at(struct json_object *out, struct engine *e,
     mode += 10;
     if (d->id && (!strcmp(mode, d->id) || !strcmp(mode, d->name)))
         add_joined(out, item, !running || started_before(e, id, d), running);
-    else if (lost && strlen(mode) == 64 && !list_has_id(all, mode))
+    else if (lost && !list_has_id(all, mode) && former_has(d->name, mode))
         add_joined(out, item, true, false);
 }
 

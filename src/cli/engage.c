@@ -84,10 +84,10 @@ static int answer_failed(struct engage *g, struct json_object *line,
     return cli_fail(g->cli, json_get_str(line, "code", "failed"), err);
 }
 
-/* Lines of progress, then one that ends it. */
-static int read_until_ready(struct engage *g, struct daemon_ctl *ctl,
-                            int timeout_ms, struct json_object **out,
-                            bool *already, struct tp_error *err)
+/* Lines of progress, then the one with the member `key`, which ends it. */
+static int read_until(struct engage *g, struct daemon_ctl *ctl, int timeout_ms,
+                      const char *key, struct json_object **out,
+                      struct tp_error *err)
 {
     for (;;) {
         cleanup_json struct json_object *line = NULL;
@@ -99,34 +99,60 @@ static int read_until_ready(struct engage *g, struct daemon_ctl *ctl,
             return rc;
         if (json_get(line, "error"))
             return answer_failed(g, line, err);
-        if (json_get(line, "engagement")) {
-            *already = json_get_bool(line, "already", false);
-            *out = json_object_get(json_get(line, "engagement"));
+        if (json_get(line, key)) {
+            *out = json_object_get(line);
             return 0;
         }
         cli_progress(g->cli, "%s ...", json_get_str(line, "progress", ""));
     }
 }
 
+static int converse(struct engage *g, struct json_object *line, int timeout_ms,
+                    const char *key, struct json_object **out,
+                    struct tp_error *err)
+{
+    struct daemon_ctl *ctl =
+        daemon_ctl_open(g->engine, g->daemon.id, line, err);
+    int rc;
+
+    if (!ctl)
+        return err->code;
+    rc = read_until(g, ctl, timeout_ms, key, out, err);
+    daemon_ctl_close(ctl);
+    cli_progress(g->cli, NULL);
+    return rc;
+}
+
 int engage_start(struct engage *g, struct json_object *request,
                  struct json_object **out, bool *already, struct tp_error *err)
 {
     cleanup_json struct json_object *line = daemon_request("engage");
+    cleanup_json struct json_object *answer = NULL;
     int64_t seconds = json_get_int(request, "timeout", WAIT_DEFAULT_S);
-    struct daemon_ctl *ctl;
     int rc;
 
     *out = NULL;
     json_object_object_add(line, "engagement", json_object_get(request));
     json_object_object_add(line, "timeout", json_object_new_int64(seconds));
-    ctl = daemon_ctl_open(g->engine, g->daemon.id, line, err);
-    if (!ctl)
-        return err->code;
-    rc = read_until_ready(g, ctl, (int)seconds * 1000 + SLACK_MS, out, already,
-                          err);
-    daemon_ctl_close(ctl);
-    cli_progress(g->cli, NULL);
-    return rc;
+    rc = converse(g, line, (int)seconds * 1000 + SLACK_MS, "engagement",
+                  &answer, err);
+    if (rc < 0)
+        return rc;
+    *already = json_get_bool(answer, "already", false);
+    *out = json_object_get(json_get(answer, "engagement"));
+    return 0;
+}
+
+int engage_end(struct engage *g, const char *name, int seconds,
+               struct json_object **out, struct tp_error *err)
+{
+    cleanup_json struct json_object *line =
+        name ? engage_named("disengage", name)
+             : daemon_request("disengage-all");
+
+    *out = NULL;
+    json_object_object_add(line, "timeout", json_object_new_int(seconds));
+    return converse(g, line, seconds * 1000 + SLACK_MS, "ok", out, err);
 }
 
 int engage_ask(struct engage *g, struct json_object *request, int timeout_ms,
@@ -137,4 +163,31 @@ int engage_ask(struct engage *g, struct json_object *request, int timeout_ms,
                         &code, err);
 
     return rc < 0 && code ? cli_fail(g->cli, code, err) : rc;
+}
+
+/* ---- how it is shown ---- */
+
+void engage_print_local(struct cli *cli, struct json_object *local,
+                        struct json_object *port)
+{
+    if (json_get(port, "local"))
+        cli_print(cli, "-> %s:%d", json_get_str(local, "address", ""),
+                  (int)json_get_int(port, "local", 0));
+    else
+        cli_print(cli, "is not delivered");
+}
+
+void engage_print_to_pod(struct cli *cli, const char *head,
+                         struct json_object *local)
+{
+    struct json_object *list = json_get_array(local, "toPod");
+
+    for (size_t i = 0; i < json_array_len(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+        bool udp = !strcmp(json_get_str(item, "protocol", ""), "udp");
+        int port = (int)json_get_int(item, "port", 0);
+
+        cli_print(cli, "%s127.0.0.1:%d%s here is the pod's localhost:%d\n",
+                  head, port, udp ? "/udp" : "", port);
+    }
 }

@@ -106,6 +106,23 @@ static bool is_kind(const char *text)
     return false;
 }
 
+/* Kinds that people may try, and that have no pods to engage. */
+static bool is_other_kind(const char *text)
+{
+    static const char *const kinds[] = {
+        "cm",        "configmap", "configmaps", "svc",      "service",
+        "services",  "secret",    "secrets",    "ing",      "ingress",
+        "ns",        "namespace", "node",       "nodes",    "no",
+        "pvc",       "pv",        "sa",         "hpa",      "ep",
+        "endpoints", "ingresses", "rollout",    "rollouts", NULL};
+
+    for (size_t i = 0; kinds[i]; i++) {
+        if (!strcmp(text, kinds[i]))
+            return true;
+    }
+    return false;
+}
+
 int engage_parse_target(struct engage_target *out, const char *text,
                         struct tp_error *err)
 {
@@ -117,6 +134,12 @@ int engage_parse_target(struct engage_target *out, const char *text,
          w = strtok_r(NULL, "/", &save))
         words[n++] = w;
     first = n > 1 && is_kind(words[0]) ? 1 : 0;
+    if (n > 1 && is_other_kind(words[0]))
+        return tp_error_set(err, -EINVAL,
+                            "'%.100s': a %s cannot be engaged; the kinds are "
+                            "deploy, sts, ds, rs, pod, job (a workload of that "
+                            "name: deploy/%s/CONTAINER)",
+                            text, words[0], words[0]);
     if (n == 0 || n - first > 2 || strstr(text, "//") || *text == '/' ||
         text[strlen(text) - 1] == '/' ||
         strlen(words[first]) >= sizeof(out->name) ||

@@ -82,13 +82,31 @@ static const char *escape_compose(char c)
     }
 }
 
-static int put_docker(struct buf *out, const char *name, const char *value,
-                      size_t *skipped)
+/* docker: a line is a variable. Shells know no '.' and '-' in names. */
+bool environment_fits(const char *syntax, const char *name, const char *value)
 {
-    if (strpbrk(value, "\r\n")) {
-        (*skipped)++;
-        return 0;
+    if (!strcmp(syntax, "docker"))
+        return !strpbrk(value, "\r\n");
+    return strcmp(syntax, "sh") != 0 || !strpbrk(name, ".-");
+}
+
+void environment_left_out(struct json_object *env, const char *syntax,
+                          char *out, size_t size)
+{
+    size_t len = 0;
+
+    *out = '\0';
+    json_object_object_foreach(env, name, value)
+    {
+        if (environment_is_name(name) && len < size &&
+            !environment_fits(syntax, name, json_object_get_string(value)))
+            len += (size_t)snprintf(out + len, size - len, "%s%s",
+                                    len ? ", " : "", name);
     }
+}
+
+static int put_docker(struct buf *out, const char *name, const char *value)
+{
     return put(out, name) || put(out, "=") || put(out, value) || put(out, "\n");
 }
 
@@ -99,14 +117,8 @@ static int put_compose(struct buf *out, const char *name, const char *value)
            put(out, "\"\n");
 }
 
-/* Shells know no '.' and '-' in names. */
-static int put_sh(struct buf *out, const char *name, const char *value,
-                  size_t *skipped)
+static int put_sh(struct buf *out, const char *name, const char *value)
 {
-    if (strpbrk(name, ".-")) {
-        (*skipped)++;
-        return 0;
-    }
     return put(out, "export ") || put(out, name) || put(out, "='") ||
            put_escaped(out, value, "'", escape_sh) || put(out, "'\n");
 }
@@ -114,11 +126,15 @@ static int put_sh(struct buf *out, const char *name, const char *value,
 static int put_variable(struct buf *out, const char *syntax, const char *name,
                         const char *value, size_t *skipped)
 {
+    if (!environment_fits(syntax, name, value)) {
+        (*skipped)++;
+        return 0;
+    }
     if (!strcmp(syntax, "docker"))
-        return put_docker(out, name, value, skipped);
+        return put_docker(out, name, value);
     if (!strcmp(syntax, "compose"))
         return put_compose(out, name, value);
-    return put_sh(out, name, value, skipped);
+    return put_sh(out, name, value);
 }
 
 static char *steal_text(struct buf *out)

@@ -21,6 +21,12 @@ bool environment_is_name(const char *name);
 /* How many variables of env have a name that is left out. */
 size_t environment_count_odd(struct json_object *env);
 
+/* Can the syntax say it? Of the names above. */
+bool environment_fits(const char *syntax, const char *name, const char *value);
+/* "A, B": those that the syntax cannot say. */
+void environment_left_out(struct json_object *env, const char *syntax,
+                          char *out, size_t size);
+
 /* The text of a file. docker: NAME=VALUE lines, which cannot hold a newline:
  * such variables are left out and counted in *skipped. compose: NAME="..."
  * escaped; sh: export NAME='...'; json: an object. Owned; NULL if out of

@@ -75,6 +75,8 @@ bool cli_help_group(FILE *out, const char *word)
 
         if (strncmp(cmd->name, word, len) != 0 || cmd->name[len] != ' ')
             continue;
+        if (!out)
+            return true;
         if (!found)
             fprintf(out, "Commands of 'tp %s':\n", word);
         found = true;

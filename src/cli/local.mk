@@ -25,6 +25,7 @@ libtp_cli_a_SOURCES = \
 	src/cli/engage_limits.c src/cli/engage_limits.h \
 	src/cli/engage_options.c src/cli/engage_options.h \
 	src/cli/environment.c src/cli/environment.h \
+	src/cli/former.c src/cli/former.h \
 	src/cli/help.c src/cli/help_man.c \
 	src/cli/helper.c src/cli/helper.h \
 	src/cli/image.c src/cli/image.h \

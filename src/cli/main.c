@@ -46,6 +46,9 @@ int main(int argc, char **argv)
         rc = CLI_EXIT_USAGE;
     } else if (cli.version) {
         rc = finish(&cli, cmd_version.run(&cli, &err), &err);
+    } else if (!cli.command && cli.group) {
+        cli_help_group(stdout, cli.group);
+        rc = finish(&cli, 0, &err);
     } else if (!cli.command) {
         cli_help_overview(stdout);
         rc = finish(&cli, 0, &err);

@@ -164,16 +164,22 @@ static int parse_command(struct parser *p, struct tp_error *err)
     size_t used, words = (size_t)(p->argc - p->at);
 
     p->cli->command = cli_find_command(p->argv + p->at, words, &used);
-    if (!p->cli->command)
-        return unknown_command(p->argv[p->at], err);
     p->at += (int)used;
-    return 0;
+    if (p->cli->command)
+        return 0;
+    if (!p->cli->group && cli_help_group(NULL, p->argv[p->at])) {
+        p->cli->group = p->argv[p->at++];
+        return 0;
+    }
+    return unknown_command(p->argv[p->at], err);
 }
 
 static int check_args(const struct cli *cli, struct tp_error *err)
 {
     const struct cli_command *cmd = cli->command;
 
+    if (!cmd && cli->group && !cli->help)
+        return unknown_command(cli->group, err);
     if (!cmd || cli->help)
         return 0;
     if (cli->arg_count < (size_t)cmd->min_args)

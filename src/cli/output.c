@@ -33,6 +33,16 @@ static void wipe_progress(const struct cli *cli)
         fputs("\r\033[K", stderr);
 }
 
+static FILE *results(const struct cli *cli)
+{
+    return cli->out ? cli->out : stdout;
+}
+
+void cli_results_aside(struct cli *cli)
+{
+    cli->out = stderr;
+}
+
 bool cli_is_json(const struct cli *cli)
 {
     return cli->json;
@@ -57,7 +67,7 @@ void cli_print(const struct cli *cli, const char *fmt, ...)
         return;
     wipe_progress(cli);
     va_start(ap, fmt);
-    write_clean(stdout, fmt, ap);
+    write_clean(results(cli), fmt, ap);
     va_end(ap);
 }
 
@@ -65,9 +75,10 @@ void cli_print_json(const struct cli *cli, struct json_object *obj)
 {
     if (!cli->json)
         return;
-    puts(json_object_to_json_string_ext(
-        obj, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                 JSON_C_TO_STRING_NOSLASHESCAPE));
+    fprintf(results(cli), "%s\n",
+            json_object_to_json_string_ext(
+                obj, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                         JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 void cli_progress(const struct cli *cli, const char *fmt, ...)

@@ -35,9 +35,8 @@ static void send_engagement(struct control_conn *conn, struct engagement *eng)
     control_send(conn, line);
 }
 
-static void send_progress(struct control_conn *conn, struct engagement *eng)
+void control_progress(struct control_conn *conn, const char *text)
 {
-    const char *text = engagement_message(eng);
     struct json_object *line;
 
     if (!*text || !strcmp(text, conn->progress))
@@ -52,7 +51,8 @@ static bool is_ready(struct engagement *eng)
 {
     cleanup_json struct json_object *now = engagement_to_json(eng);
 
-    return !strcmp(json_get_str(now, "phase", ""), "ready");
+    return !strcmp(json_get_str(now, "phase", ""), "ready") &&
+           !engagement_is_checking(eng);
 }
 
 /* True if there is nothing to wait for any more. */
@@ -66,7 +66,7 @@ static bool engage_is_over(struct control_conn *conn, struct engagement *eng)
         send_engagement(conn, eng);
         return true;
     }
-    send_progress(conn, eng);
+    control_progress(conn, engagement_message(eng));
     return false;
 }
 
@@ -251,7 +251,7 @@ static bool is_idle(const struct control_conn *conn)
     return session_state(conn->c->session) == SESSION_IDLE;
 }
 
-static void refuse_unknown(struct control_conn *conn)
+void control_refuse_unknown(struct control_conn *conn)
 {
     if (is_idle(conn)) {
         refuse_idle(conn);
@@ -270,7 +270,7 @@ static void ask_of_engagement(struct control_conn *conn,
     char path[128];
 
     if (!eng) {
-        refuse_unknown(conn);
+        control_refuse_unknown(conn);
         return;
     }
     snprintf(path, sizeof(path), "/tp/v1/engagements/%s/%s", engagement_id(eng),
@@ -357,56 +357,6 @@ void op_uninstall(struct control_conn *conn, struct json_object *request)
         body, "yes",
         json_object_new_boolean(json_get_bool(request, "yes", false)));
     ask_with(conn, "/tp/v1/uninstall", json_object_to_json_string(body));
-}
-
-/* ---- disengage ---- */
-
-static void withdrawn_cb(void *arg, bool told)
-{
-    struct control_conn *conn = control_later_end(arg);
-    struct json_object *ok;
-
-    if (!conn)
-        return;
-    ok = json_object_new_object();
-    json_object_object_add(ok, "ok", json_object_new_boolean(true));
-    if (!told)
-        json_object_object_add(ok, "pending", json_object_new_boolean(true));
-    control_send(conn, ok);
-    control_finish(conn);
-}
-
-void op_disengage(struct control_conn *conn, struct json_object *request)
-{
-    struct engagements *e = table_of(conn);
-    const char *name = json_get_str(request, "name", "");
-    struct engagement *eng = engagements_find(e, name);
-    struct control_later *l;
-
-    if (!eng) {
-        refuse_unknown(conn);
-        return;
-    }
-    l = control_later_new(conn);
-    if (l)
-        engagements_remove(e, eng, withdrawn_cb, l);
-}
-
-/* All of them, for `tp quit`. Answers when the manager knows of the last. */
-void op_disengage_all(struct control_conn *conn, struct json_object *request)
-{
-    struct engagements *e = table_of(conn);
-    struct control_later *l = control_later_new(conn);
-
-    (void)request;
-    if (!l)
-        return;
-    while (engagements_count(e) > 1)
-        engagements_remove(e, engagements_nth(e, 0), NULL, NULL);
-    if (engagements_count(e) == 1)
-        engagements_remove(e, engagements_nth(e, 0), withdrawn_cb, l);
-    else
-        withdrawn_cb(l, true);
 }
 
 void control_engage_forget(struct control_conn *conn)

@@ -44,8 +44,9 @@ struct control_conn {
     /* control_engage.c */
     bool eng_watching, already;
     struct engagement_watcher eng_watcher;
-    char engagement[32]; /* id of the one that is waited for */
-    char progress[512];  /* what was said last */
+    char engagement[32];      /* id of the one that is waited for */
+    char progress[512];       /* what was said last */
+    uint64_t begun, patience; /* control_disengage.c: uv_now(), ms */
     struct control_later *later;
     char files[254]; /* control_files.c: name of the engagement */
     bool files_secret;
@@ -67,11 +68,17 @@ bool control_client_ended(struct control_conn *conn);
 /* The connection goes; lets go of what the request holds. */
 void control_forget(struct control_conn *conn);
 
-/* control_engage.c: rows of the table, and their part of control_forget(). */
-void op_engage(struct control_conn *conn, struct json_object *request);
-void op_engagements(struct control_conn *conn, struct json_object *request);
+/* Says what the engagement is waiting for, if that is news. */
+void control_progress(struct control_conn *conn, const char *text);
+
+/* control_disengage.c: rows of the table. */
 void op_disengage(struct control_conn *conn, struct json_object *request);
 void op_disengage_all(struct control_conn *conn, struct json_object *request);
+
+/* control_engage.c: rows of the table, and their part of control_forget(). */
+void control_refuse_unknown(struct control_conn *conn);
+void op_engage(struct control_conn *conn, struct json_object *request);
+void op_engagements(struct control_conn *conn, struct json_object *request);
 void op_environment(struct control_conn *conn, struct json_object *request);
 void op_uninstall(struct control_conn *conn, struct json_object *request);
 void op_limits(struct control_conn *conn, struct json_object *request);

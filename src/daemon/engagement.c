@@ -103,7 +103,8 @@ void engagements_keep(struct engagements *e)
 
     TAILQ_FOREACH(eng, &e->list, entry)
     {
-        json_object_array_add(kept, json_object_get(eng->request));
+        if (!eng->ending)
+            json_object_array_add(kept, json_object_get(eng->request));
     }
     engagement_withdrawals_keep(e, kept);
     session_keep_engagements(e->session, kept);
@@ -149,15 +150,26 @@ void engagement_free(struct engagement *eng)
     release(eng);
 }
 
-void engagement_fail(struct engagement *eng, const char *code,
-                     const char *message)
+static void finish(struct engagement *eng, const char *code,
+                   const char *message)
 {
-    log_warn("engagement %s: %s", eng->spec.name, message);
     eng->state = ENG_FAILED;
     snprintf(eng->code, sizeof(eng->code), "%s", code);
     snprintf(eng->message, sizeof(eng->message), "%s", message);
     engagement_changed(eng);
     engagement_free(eng);
+}
+
+void engagement_fail(struct engagement *eng, const char *code,
+                     const char *message)
+{
+    log_warn("engagement %s: %s", eng->spec.name, message);
+    finish(eng, code, message);
+}
+
+void engagement_over(struct engagement *eng, const char *message)
+{
+    finish(eng, "ended", message);
 }
 
 static void make_id(char id[ENGAGEMENT_ID_LEN + 1])
@@ -212,6 +224,11 @@ static int may_add(const struct engagements *e, const struct engagement *former,
 {
     const struct eng_spec *old = former ? &former->spec : spec;
 
+    if (former && former->ending)
+        return tp_error_set(err, -EBUSY,
+                            "%s is just ending: its pods are rolled back; "
+                            "wait until tp list does not show it any more",
+                            old->name);
     if (strcmp(old->type, spec->type) != 0 || strcmp(old->ns, spec->ns) != 0 ||
         strcmp(old->workload, spec->workload) != 0)
         return tp_error_set(err, -EEXIST,
@@ -241,7 +258,8 @@ static int add(struct engagements *e, struct json_object *request,
     if (rc < 0)
         return rc;
     former = engagements_find(e, spec.name);
-    *already = former && engagement_spec_same(&former->spec, &spec);
+    *already =
+        former && !former->ending && engagement_spec_same(&former->spec, &spec);
     if (*already) {
         *out = former;
         return 0;
@@ -250,7 +268,7 @@ static int add(struct engagements *e, struct json_object *request,
     if (rc < 0)
         return rc;
     if (former)
-        engagements_remove(e, former, NULL, NULL);
+        engagements_remove(e, former);
     *out = create(e, &spec, request);
     if (!*out)
         return tp_error_errno(err, -ENOMEM, "engagement");
@@ -280,23 +298,33 @@ int engagements_add(struct engagements *e, struct json_object *request,
     if (rc < 0 || *already)
         return rc;
     table_changed(e);
+    engagement_address_check(*out);
     engagement_announce(*out);
     return 0;
 }
 
-void engagements_remove(struct engagements *e, struct engagement *eng,
-                        engagement_done_cb *done_cb, void *arg)
+/* Its pods have nobody else who answers until they are rolled back. */
+static bool must_go_on(const struct engagement *eng)
+{
+    return !strcmp(eng->spec.type, "replace") &&
+           (eng->state == ENG_COMING || eng->state == ENG_READY);
+}
+
+void engagements_remove(struct engagements *e, struct engagement *eng)
 {
     char id[ENGAGEMENT_ID_LEN + 1], name[sizeof(eng->spec.name)];
 
     memcpy(id, eng->id, sizeof(id));
     memcpy(name, eng->spec.name, sizeof(name));
-    eng->state = ENG_FAILED;
-    snprintf(eng->code, sizeof(eng->code), "ended");
-    snprintf(eng->message, sizeof(eng->message), "disengaged");
-    engagement_changed(eng);
-    engagement_free(eng);
-    engagement_withdraw(e, id, name, done_cb, arg);
+    if (eng->ending || must_go_on(eng)) {
+        eng->ending = true;
+        snprintf(eng->message, sizeof(eng->message),
+                 "it ends when its pods are rolled back");
+        engagement_changed(eng);
+    } else {
+        finish(eng, "ended", "disengaged");
+    }
+    engagement_withdraw(e, id, name);
 }
 
 /* ---- what the session says ---- */
@@ -309,12 +337,12 @@ static void linked_cb(void *arg, struct tunnel *t, bool able)
     e->tunnel = t;
     e->able = able;
     if (t && able) { /* first, so that nothing left over is in the way */
-        engagement_withdraw_all(e);
+        engagement_withdraw_all(e, true);
         engagement_reconcile(e);
     }
     for (eng = TAILQ_FIRST(&e->list); eng; eng = next) {
         next = TAILQ_NEXT(eng, entry);
-        if (!t)
+        if (!t || eng->ending)
             engagement_changed(eng);
         else if (able)
             engagement_announce(eng);
@@ -329,7 +357,10 @@ static void event_cb(void *arg, struct json_object *remote)
     struct engagement *eng =
         engagements_by_id(arg, json_get_str(remote, "id", ""));
 
-    if (eng)
+    if (eng && eng->ending &&
+        !strcmp(json_get_str(remote, "phase", ""), "ended"))
+        engagement_withdrawn(arg, eng->id);
+    else if (eng)
         engagement_take(eng, remote);
 }
 
@@ -405,11 +436,11 @@ static void retry_cb(uv_timer_t *timer)
 
     for (eng = TAILQ_FIRST(&e->list); eng && e->tunnel; eng = next) {
         next = TAILQ_NEXT(eng, entry);
-        if (eng->state == ENG_ASKING)
+        if (eng->state == ENG_ASKING && !eng->ending)
             engagement_announce(eng);
     }
     if (e->tunnel)
-        engagement_withdraw_all(e);
+        engagement_withdraw_all(e, false);
 }
 
 void engagements_retry(struct engagements *e)
@@ -436,6 +467,7 @@ struct engagements *engagements_create(uv_loop_t *loop, struct session *s,
     TAILQ_INIT(&e->list);
     LIST_INIT(&e->look_ups);
     TAILQ_INIT(&e->withdrawals);
+    LIST_INIT(&e->checks);
     uv_timer_init(loop, e->retry);
     e->retry->data = e;
     session_set_engagements(s, &engagement_session_ops, e);
@@ -453,6 +485,7 @@ void engagements_destroy(struct engagements *e)
         return;
     engagement_shortcut_close(e);
     engagement_withdrawals_free(e);
+    engagement_address_forget(e);
     uv_close((uv_handle_t *)e->retry, free_handle_cb);
     free(e);
 }

@@ -43,12 +43,18 @@ int engagements_add(struct engagements *e, struct json_object *request,
                     struct tp_error *err);
 struct engagement *engagements_find(const struct engagements *e,
                                     const char *name);
-/* Forgets it here at once and tells the manager, if need be with the next link.
- * done_cb (may be NULL) comes when the manager knows (`told`), or after 5 s, or
- * at once without a link. */
-typedef void engagement_done_cb(void *arg, bool told);
-void engagements_remove(struct engagements *e, struct engagement *eng,
-                        engagement_done_cb *done_cb, void *arg);
+/* Tells the manager, if need be with the next link, and forgets it here: at
+ * once, or (a replace) when the container is there again. */
+void engagements_remove(struct engagements *e, struct engagement *eng);
+enum engagement_end {
+    ENGAGEMENT_OVER,
+    ENGAGEMENT_UNTOLD,    /* the manager has not answered yet */
+    ENGAGEMENT_UNLINKED,  /* there is no link to tell it on */
+    ENGAGEMENT_RESTORING, /* it ends when its pods are rolled back */
+};
+/* How far the end of an engagement is; id NULL: of all that were removed. */
+enum engagement_end engagements_end(const struct engagements *e,
+                                    const char *id);
 /* [{"id", "name"}]: those that the manager has yet to be told of. Owned. */
 struct json_object *engagements_withdrawn(const struct engagements *e);
 size_t engagements_count(const struct engagements *e);
@@ -67,6 +73,8 @@ struct json_object *engagement_to_json(const struct engagement *eng);
 const char *engagement_id(const struct engagement *eng);
 /* Of ENG_FAILED: why, and its code. Else the newest message. */
 const char *engagement_message(const struct engagement *eng);
+/* Something about it is still to be found out here. */
+bool engagement_is_checking(const struct engagement *eng);
 const char *engagement_code(const struct engagement *eng);
 
 /* Told of each change of one engagement, or of any (eng NULL), until removed.

@@ -5,6 +5,7 @@
  *   engagement_spec.c     what a request asks for, checked
  *   engagement_manager.c  what the manager is asked and says
  *   engagement_withdraw.c what the manager is to end, now or with the next link
+ *   engagement_address.c  does the host of --address exist?
  *   engagement_deliver.c  streams of the manager to local programs
  *   engagement_shortcut.c addresses in the cluster that lead back here
  *   engagement_files.c    the key, the socket and connections of its volumes
@@ -30,6 +31,7 @@ struct look_up;
 struct files_conn;
 struct listener;
 struct topod;
+struct address_check;
 struct withdrawal;
 
 /* One --port: from a port of the container to a local one. */
@@ -66,7 +68,9 @@ struct engagement {
     struct json_object *request; /* as it came, for the next tp-daemon */
     struct json_object *remote;  /* ENGAGEMENT, the newest; NULL: none */
     enum engagement_state state;
-    char message[512], code[24];
+    bool ending;    /* withdrawn; until it is over it is delivered */
+    bool resolving; /* the host of --address is looked for */
+    char message[512], code[24], warning[320];
     LIST_HEAD(, delivery) deliveries;
     unsigned delivery_count;
     LIST_HEAD(, topod) listeners;
@@ -86,6 +90,7 @@ struct engagements {
     uv_timer_t *retry; /* of those that the manager could not take yet */
     TAILQ_HEAD(, engagement) list;
     size_t count;
+    LIST_HEAD(, address_check) checks;
     TAILQ_HEAD(, withdrawal) withdrawals; /* engagement_withdraw.c */
     size_t withdrawal_count;
     struct engagement_watcher *watchers;
@@ -99,6 +104,8 @@ void engagement_changed(struct engagement *eng);
 /* It is over: watchers are told, then it is freed. */
 void engagement_fail(struct engagement *eng, const char *code,
                      const char *message);
+/* The same without a warning: it was to be. */
+void engagement_over(struct engagement *eng, const char *message);
 struct engagement *engagements_by_id(const struct engagements *e,
                                      const char *id);
 /* Keeps the table for the next tp-daemon. */
@@ -125,9 +132,11 @@ void engagement_take(struct engagement *eng, struct json_object *remote);
 /* engagement_withdraw.c */
 /* The manager is to end it: now, or when there is a link again. */
 void engagement_withdraw(struct engagements *e, const char *id,
-                         const char *name, engagement_done_cb *cb, void *arg);
-/* What is left of that is sent. */
-void engagement_withdraw_all(struct engagements *e);
+                         const char *name);
+/* What is left of that is sent; new_link: also what the manager knows. */
+void engagement_withdraw_all(struct engagements *e, bool new_link);
+/* It is over: nobody is to be told. */
+void engagement_withdrawn(struct engagements *e, const char *id);
 /* Asks the manager what it has of this session; what is not in the table was
  * left over and is withdrawn. */
 void engagement_reconcile(struct engagements *e);
@@ -137,6 +146,10 @@ void engagement_withdrawals_keep(const struct engagements *e,
 bool engagement_withdrawal_resume(struct engagements *e,
                                   struct json_object *kept);
 void engagement_withdrawals_free(struct engagements *e);
+
+/* engagement_address.c */
+void engagement_address_check(struct engagement *eng);
+void engagement_address_forget(struct engagements *e);
 
 /* engagement_deliver.c */
 int engagement_deliver(struct engagements *e, struct tunnel_stream *s,

@@ -126,7 +126,7 @@ static void announced_cb(void *arg, int status, const char *body, size_t len)
         status > 0 ? json_parse_text(body, len, NULL) : NULL;
     const char *text = json_get_str(answer, "error", "the manager refuses");
 
-    if (!eng || !ask->e->tunnel)
+    if (!eng || !ask->e->tunnel || eng->ending)
         return; /* a new link asks again */
     if ((status == 200 || status == 202) && answer)
         engagement_take(eng, answer);
@@ -220,6 +220,11 @@ const char *engagement_message(const struct engagement *eng)
     return eng->message;
 }
 
+bool engagement_is_checking(const struct engagement *eng)
+{
+    return eng->resolving;
+}
+
 const char *engagement_code(const struct engagement *eng)
 {
     return eng->code;
@@ -232,6 +237,8 @@ static const char *local_phase(const struct engagement *eng)
 
     if (eng->state == ENG_FAILED)
         return "ended";
+    if (eng->ending)
+        return "ending";
     if (!eng->e->tunnel ||
         (engagement_has_traffic(eng) && eng->state == ENG_READY &&
          !session_has_incoming(s)))
@@ -273,6 +280,7 @@ struct json_object *engagement_to_json(const struct engagement *eng)
     json_put_str(obj, "phase", local_phase(eng));
     json_put_str(obj, "message", eng->message);
     json_put_str(obj, "address", eng->spec.address);
+    json_put_str(obj, "warning", *eng->warning ? eng->warning : NULL);
     json_object_object_add(obj, "ports", local_ports(eng));
     json_object_object_add(obj, "mine", json_object_new_boolean(true));
     json_object_object_add(

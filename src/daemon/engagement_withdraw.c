@@ -18,22 +18,18 @@
 #include "daemon/engagement_internal.h"
 #include "daemon/session.h"
 
-#define WAIT_MS 5000
-
 struct withdrawal {
     TAILQ_ENTRY(withdrawal) entry;
     char id[ENGAGEMENT_ID_LEN + 1];
     char name[254]; /* "": it was left over */
     bool asking;    /* a DELETE is under way */
+    bool known;     /* the manager brings it about: the end comes as an event */
 };
 
 /* A DELETE under way; its withdrawal may be gone when the answer comes. */
 struct ask {
     struct engagements *e;
     char id[ENGAGEMENT_ID_LEN + 1];
-    engagement_done_cb *done_cb;
-    void *arg;
-    uv_timer_t *timer; /* done_cb has waited long enough */
 };
 
 /* ---- the list ---- */
@@ -101,7 +97,8 @@ struct json_object *engagements_withdrawn(const struct engagements *e)
 
     TAILQ_FOREACH(w, &e->withdrawals, entry)
     {
-        json_object_array_add(array, describe(w));
+        if (!engagements_by_id(e, w->id)) /* else it is in the table */
+            json_object_array_add(array, describe(w));
     }
     return array;
 }
@@ -142,112 +139,107 @@ bool engagement_withdrawal_resume(struct engagements *e,
 
 /* ---- DELETE ---- */
 
-static void free_handle_cb(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-/* Tells whoever waits, once; the answer may still be under way. */
-static void tell(struct ask *ask, bool told)
-{
-    engagement_done_cb *done_cb = ask->done_cb;
-
-    ask->done_cb = NULL;
-    if (ask->timer)
-        uv_close((uv_handle_t *)ask->timer, free_handle_cb);
-    ask->timer = NULL;
-    if (done_cb)
-        done_cb(ask->arg, told);
-}
-
 /* Another 4xx would be said again and again: 404 is what was wanted. */
 static bool is_answer(int status)
 {
     return status >= 200 && status < 500 && status != 429;
 }
 
+/* What the manager has said ends it, or promises to. */
+static void take_answer(struct engagements *e, struct withdrawal *w, int status)
+{
+    w->known = status == 202 && engagements_by_id(e, w->id);
+    if (w->known)
+        return;
+    if (is_answer(status))
+        engagement_withdrawn(e, w->id);
+    else
+        engagements_retry(e); /* the link may be another one by now */
+}
+
 static void withdrawn_cb(void *arg, int status, const char *body, size_t len)
 {
-    struct ask *ask = arg;
-    struct engagements *e = ask->e;
-    struct withdrawal *w = find(e, ask->id);
+    cleanup_free struct ask *ask = arg;
+    struct withdrawal *w = find(ask->e, ask->id);
 
     (void)body;
     (void)len;
     if (status >= 400 && status != 404)
         log_warn("the manager has not ended engagement %s: %d", ask->id,
                  status);
-    if (w)
-        w->asking = false;
-    if (w && is_answer(status)) {
-        drop(e, w);
-        engagements_keep(e);
-    } else if (w) {
-        engagements_retry(e); /* the link may be another one by now */
-    }
-    tell(ask, is_answer(status));
-    free(ask);
-}
-
-static void late_cb(uv_timer_t *timer)
-{
-    tell(timer->data, false);
-}
-
-static void start_timer(struct ask *ask)
-{
-    ask->timer = malloc(sizeof(*ask->timer));
-    if (!ask->timer)
+    if (!w)
         return;
-    uv_timer_init(ask->e->loop, ask->timer);
-    ask->timer->data = ask;
-    uv_timer_start(ask->timer, late_cb, WAIT_MS, 0);
+    w->asking = false;
+    take_answer(ask->e, w, status);
 }
 
-/* NULL: there is no link, or no room on it. */
-static struct ask *send_delete(struct engagements *e, struct withdrawal *w)
+void engagement_withdrawn(struct engagements *e, const char *id)
+{
+    struct withdrawal *w = find(e, id);
+    struct engagement *eng = engagements_by_id(e, id);
+
+    if (!w)
+        return;
+    drop(e, w);
+    if (eng)
+        engagement_over(eng, "detached");
+    engagements_keep(e);
+}
+
+static void send_delete(struct engagements *e, struct withdrawal *w)
 {
     char path[sizeof(PATH_ENGAGEMENTS) + ENGAGEMENT_ID_LEN + 2];
-    struct ask *ask = e->tunnel ? calloc(1, sizeof(*ask)) : NULL;
+    struct ask *ask = calloc(1, sizeof(*ask));
 
     if (!ask)
-        return NULL;
+        return;
     ask->e = e;
     memcpy(ask->id, w->id, sizeof(ask->id));
     snprintf(path, sizeof(path), PATH_ENGAGEMENTS "/%s", w->id);
     w->asking = true;
     if (tunnel_request(e->tunnel, "DELETE", path, NULL, withdrawn_cb, ask) == 0)
-        return ask;
+        return;
     w->asking = false;
     engagements_retry(e);
     free(ask);
-    return NULL;
 }
 
 void engagement_withdraw(struct engagements *e, const char *id,
-                         const char *name, engagement_done_cb *cb, void *arg)
+                         const char *name)
 {
     struct withdrawal *w = remember(e, id, name);
-    struct ask *ask = w && !w->asking ? send_delete(e, w) : NULL;
 
     engagements_keep(e);
-    if (ask) {
-        ask->done_cb = cb;
-        ask->arg = arg;
-        if (cb)
-            start_timer(ask);
-    } else if (cb) {
-        cb(arg, false);
-    }
+    if (w && e->tunnel && !w->asking && !w->known)
+        send_delete(e, w);
 }
 
-void engagement_withdraw_all(struct engagements *e)
+enum engagement_end engagements_end(const struct engagements *e, const char *id)
+{
+    enum engagement_end end = ENGAGEMENT_OVER;
+    const struct withdrawal *w;
+
+    TAILQ_FOREACH(w, &e->withdrawals, entry)
+    {
+        if (id && strcmp(w->id, id) != 0)
+            continue;
+        if (!e->tunnel)
+            return ENGAGEMENT_UNLINKED;
+        if (!w->known)
+            return ENGAGEMENT_UNTOLD;
+        end = ENGAGEMENT_RESTORING;
+    }
+    return end;
+}
+
+void engagement_withdraw_all(struct engagements *e, bool new_link)
 {
     struct withdrawal *w;
 
     TAILQ_FOREACH(w, &e->withdrawals, entry)
     {
-        if (!w->asking)
+        w->known = w->known && !new_link;
+        if (!w->asking && !w->known)
             send_delete(e, w);
     }
 }
@@ -268,7 +260,7 @@ static void listed_cb(void *arg, int status, const char *body, size_t len)
         if (!is_id(id) || engagements_by_id(e, id) || find(e, id))
             continue;
         log_info("engagement %s was left over in the cluster: it ends", id);
-        engagement_withdraw(e, id, "", NULL, NULL);
+        engagement_withdraw(e, id, "");
     }
 }
 

@@ -5,6 +5,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/cluster_info.c src/daemon/cluster_info.h \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_internal.h \
+	src/daemon/control_disengage.c \
 	src/daemon/control_engage.c \
 	src/daemon/control_files.c \
 	src/daemon/control_ops.c \
@@ -19,6 +20,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/dns_zone.c src/daemon/dns_zone.h \
 	src/daemon/engagement.c src/daemon/engagement.h \
 	src/daemon/engagement_internal.h \
+	src/daemon/engagement_address.c \
 	src/daemon/engagement_deliver.c \
 	src/daemon/engagement_files.c \
 	src/daemon/engagement_manager.c \
@@ -48,7 +50,10 @@ tp_daemon_LDADD = $(DAEMON_LIBS)
 
 if HAVE_CHECK
 check_PROGRAMS += check_control check_dns check_engagement check_link \
-	check_session check_session_links
+	check_session check_session_links check_engagement_spec
+check_engagement_spec_SOURCES = tests/unit/check_engagement_spec.c
+check_engagement_spec_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_engagement_spec_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 check_engagement_SOURCES = tests/unit/check_engagement.c \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
 check_engagement_CFLAGS = $(CHECK_CFLAGS_ALL)

@@ -50,7 +50,8 @@ static bool is_delivered_here(const struct agents *a,
                               const struct engagement *eng)
 {
     return (eng->phase == ENGAGEMENT_INJECTING ||
-            eng->phase == ENGAGEMENT_READY) &&
+            eng->phase == ENGAGEMENT_READY ||
+            eng->phase == ENGAGEMENT_RESTORING) &&
            a->env.parts->links &&
            links_incoming_tunnel(a->env.parts->links, &eng->who, eng->session);
 }

@@ -54,15 +54,13 @@ struct json_object *config_existing(struct json_object *workload,
 /* ---- a step ---------------------------------------------------------------
  */
 
-static bool nobody_cb(void *arg, const char *uid)
+static bool connected_cb(void *arg, const char *uid)
 {
-    (void)arg;
-    (void)uid;
-    return false;
+    return json_member(arg, uid) != NULL;
 }
 
-/* Pods that were made while the webhook could not be reached have no agent, and
- * the template has said all that it can. */
+/* Pods that were made while the webhook could not be reached have no agent, or
+ * one of a former installation, and the template has said all that it can. */
 static bool needs_restart(const struct drive_step *s,
                           const struct pods_view *view)
 {
@@ -79,7 +77,7 @@ static int patch_if_needed(struct drive_step *s, struct kube_client *client)
 
     if (s->plan.method == ROLLOUT_NEVER)
         return 0;
-    pods_look(&view, s->pods, &s->need, nobody_cb, NULL);
+    pods_look(&view, s->pods, &s->need, connected_cb, s->connected);
     config = config_existing(s->workload, s->pods);
     covers = config_covers(config, &s->need);
     /* Without the annotation, what the pods have does only while all have it;
@@ -153,6 +151,7 @@ struct drive_step *drive_step_create(const struct engagements_env *env,
     }
     snprintf(s->id, sizeof(s->id), "%s", id);
     s->ref = *ref;
+    s->connected = json_object_new_object();
     s->job.work = work;
     return s;
 }
@@ -164,6 +163,7 @@ void drive_step_free(struct drive_step *s)
     config_way_release(&s->way);
     json_object_put(s->workload);
     json_object_put(s->pods);
+    json_object_put(s->connected);
     free(s);
 }
 

@@ -5,6 +5,7 @@
 #define TP_MANAGER_DRIVE_STEP_H
 
 #include "manager/config_write.h"
+#include "manager/agent_origin.h"
 #include "manager/engage_internal.h"
 #include "manager/rollout.h"
 #include "manager/service_switch.h"
@@ -16,6 +17,8 @@ struct drive_step {
     struct workload_ref ref;
     struct resolved ports;
     struct config_need need;
+    struct agent_origin origin;
+    struct json_object *connected; /* {"UID": true}: agents that are here */
     bool may_patch, may_restart;
     struct config_way way;
 

@@ -67,6 +67,7 @@ static void tick_cb(uv_timer_t *timer)
     engage_destinations_tick(e);
     engage_review_tick(e);
     engage_files_tick(e);
+    janitor_survey_tick(e);
     engage_janitor_tick(e);
     engage_services_tick(e);
 }
@@ -111,6 +112,8 @@ static struct engagements *create(const struct engagements_env *env)
     e->making = json_object_new_object();
     e->switches = json_object_new_object();
     e->switches_held = json_object_new_object();
+    e->annotated = json_object_new_object();
+    e->replaced = json_object_new_object();
     return e;
 }
 
@@ -157,6 +160,8 @@ void engagements_destroy(struct engagements *e)
     json_object_put(e->making);
     json_object_put(e->switches);
     json_object_put(e->switches_held);
+    json_object_put(e->annotated);
+    json_object_put(e->replaced);
     free(e);
 }
 

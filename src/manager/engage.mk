@@ -1,5 +1,6 @@
 # Engagements: part of libtp-manager.a, and their tests.
 libtp_manager_a_SOURCES += \
+	src/manager/agent_origin.c src/manager/agent_origin.h \
 	src/manager/agents.h \
 	src/manager/claims.c src/manager/claims.h \
 	src/manager/config_write.c src/manager/config_write.h \
@@ -24,6 +25,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/engage_replicas.c \
 	src/manager/engage_reply.c src/manager/engage_reply.h \
 	src/manager/engage_requests.c \
+	src/manager/engage_restore.c \
 	src/manager/engage_review.c \
 	src/manager/engage_services.c \
 	src/manager/engage_sessions.c \
@@ -33,6 +35,7 @@ libtp_manager_a_SOURCES += \
 	src/manager/engagement_json.c src/manager/engagement_json.h \
 	src/manager/engagements.h \
 	src/manager/janitor_clean.c src/manager/janitor_clean.h \
+	src/manager/janitor_survey.c \
 	src/manager/lease.c src/manager/lease.h \
 	src/manager/network_policy.c src/manager/network_policy.h \
 	src/manager/network_view.c src/manager/network_view.h \
@@ -51,10 +54,13 @@ libtp_manager_a_SOURCES += \
 
 if HAVE_CHECK
 check_PROGRAMS += check_manager_workload check_manager_engage \
-	check_manager_services check_manager_reads
+	check_manager_services check_manager_reads check_manager_heal
 check_manager_reads_SOURCES = tests/unit/check_manager_reads.c
 check_manager_reads_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_manager_reads_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
+check_manager_heal_SOURCES = tests/unit/check_manager_heal.c
+check_manager_heal_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_heal_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)
 check_manager_services_SOURCES = tests/unit/check_manager_services.c
 check_manager_services_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_manager_services_LDADD = $(MANAGER_LIBS) $(CHECK_LIBS)

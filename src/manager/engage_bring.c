@@ -297,7 +297,7 @@ static bool is_going(struct creation *c)
 {
     const struct eng *eng = store_find(c->job.e, c->holder.id);
 
-    return c->rounds < ROUNDS_MAX && eng && eng->ending;
+    return c->rounds < ROUNDS_MAX && eng && (eng->ending || eng->restoring);
 }
 
 /* A session that is lost holds on for a while, but not against its owner; what

@@ -308,7 +308,8 @@ static bool adopt(struct engagements *e, struct link *link, struct reply *reply,
         reply_error(reply, 404, "no-such-engagement", "no such engagement");
         return true;
     }
-    if (eng->ending) {
+    if (eng->ending || eng->restoring ||
+        eng->pub.phase == ENGAGEMENT_RESTORING) {
         reply_error(reply, 503, NULL, "it is just ending");
         return true;
     }

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/json.h"
+#include "manager/agent_origin.h"
 #include "manager/creation.h"
 #include "manager/drive_step.h"
 #include "manager/workload.h"
@@ -126,6 +128,41 @@ static bool needs_pods(struct creation *c, struct json_object *config)
             view.alive == 0);
 }
 
+static bool connected_cb(void *arg, const char *uid)
+{
+    return json_member(arg, uid) != NULL;
+}
+
+/* Pods whose agents are of a former installation get new ones. */
+static bool has_strangers(struct creation *c)
+{
+    cleanup_json struct json_object *connected = NULL;
+    struct config_need need = c->need;
+    struct workload_ref ref = {{0}, {0}, {0}};
+    struct agent_origin origin;
+    struct pods_view view;
+
+    snprintf(ref.ns, sizeof(ref.ns), "%s", c->spec.ns);
+    snprintf(ref.kind, sizeof(ref.kind), "%s", c->kind->kind);
+    snprintf(ref.name, sizeof(ref.name), "%s", c->spec.workload);
+    connected = engage_connected(c->job.e, &ref);
+    agent_origin_now(&origin, c->job.e->env.inject);
+    need.origin = &origin;
+    pods_look(&view, c->pods, &need, connected_cb, connected);
+    return view.strangers > 0;
+}
+
+static bool refuse_strangers(struct creation *c)
+{
+    if (c->plan.method != ROLLOUT_NEVER)
+        return false;
+    creation_refuse(c, 422, "cannot",
+                    "the agent of %s %s is of a former installation of tp and "
+                    "cannot connect: create it again",
+                    c->kind->kind, c->spec.workload);
+    return true;
+}
+
 static bool refuse_confirm(struct creation *c)
 {
     if (!c->plan.interrupts || c->spec.yes)
@@ -154,6 +191,8 @@ static bool refuse_config(struct creation *c)
                           &c->need, &err);
     }
     json_object_put(config);
+    if (rc == 0 && !c->config && has_strangers(c))
+        return refuse_strangers(c) || refuse_confirm(c);
     if (rc == 0)
         return c->config && refuse_confirm(c);
     if (rc == -EBUSY)

@@ -34,32 +34,25 @@
 /* ---- what a step found ----------------------------------------------------
  */
 
-struct pod_search {
-    const char *uid;
-    bool found;
-};
-
-static void agent_cb(void *arg, const struct agent_info *agent)
+static void connected_uid_cb(void *arg, const struct agent_info *agent)
 {
-    struct pod_search *search = arg;
-
-    search->found = search->found || (agent->in && agent->out &&
-                                      !strcmp(agent->uid, search->uid));
+    if (agent->in && agent->out)
+        json_object_object_add(arg, agent->uid, json_object_new_boolean(true));
 }
 
-struct connected {
-    const struct engagements *e;
-    const struct workload_ref *workload;
-};
+struct json_object *engage_connected(const struct engagements *e,
+                                     const struct workload_ref *workload)
+{
+    struct json_object *uids = json_object_new_object();
+
+    if (e->env.parts->agents)
+        agents_each(e->env.parts->agents, workload, connected_uid_cb, uids);
+    return uids;
+}
 
 static bool connected_cb(void *arg, const char *uid)
 {
-    const struct connected *c = arg;
-    struct pod_search search = {.uid = uid};
-
-    if (c->e->env.parts->agents)
-        agents_each(c->e->env.parts->agents, c->workload, agent_cb, &search);
-    return search.found;
+    return json_member(arg, uid) != NULL;
 }
 
 static void count_cb(void *arg, const struct agent_info *agent)
@@ -155,11 +148,12 @@ static void add_services(struct rollout_state *state, const char *why)
 static void conclude(struct engagements *e, struct eng *eng,
                      struct drive_step *s)
 {
-    struct connected c = {e, &eng->pub.workload};
+    cleanup_json struct json_object *connected =
+        engage_connected(e, &eng->pub.workload);
     struct rollout_state state;
     struct pods_view view;
 
-    pods_look(&view, s->pods, &s->need, connected_cb, &c);
+    pods_look(&view, s->pods, &s->need, connected_cb, connected);
     rollout_judge(&state, &s->plan, s->workload, &view);
     if (!s->services_led)
         add_services(&state, s->services);
@@ -177,7 +171,7 @@ static void stepped(struct engage_job *job)
     struct engagements *e = job->e;
     struct eng *eng = store_find(e, s->id);
 
-    if (eng && eng->driven && !e->closing) {
+    if (eng && eng->driven && !eng->restoring && !e->closing) {
         eng->patches += s->patched;
         eng->restarted = eng->restarted || s->restarted;
         if (job->status < 0) {
@@ -202,6 +196,10 @@ static void step(struct engagements *e, struct eng *eng)
     engagement_ports(&s->ports, eng->object);
     s->need.ports = &s->ports;
     s->need.replace = eng->pub.type == ENGAGEMENT_REPLACE;
+    agent_origin_now(&s->origin, e->env.inject);
+    s->need.origin = &s->origin;
+    json_object_put(s->connected);
+    s->connected = engage_connected(e, &eng->pub.workload);
     s->may_patch = eng->patches < PATCHES_MAX;
     s->may_restart = !eng->restarted && eng->patches == 0;
     s->job.done = stepped;
@@ -217,7 +215,7 @@ void engage_drive(struct engagements *e, struct eng *eng)
     eng->driven = true;
     eng->read_due = 0; /* a client that is back knows no destinations */
     eng->due = uv_now(e->env.loop);
-    if (!eng->busy && !eng->ending && !e->closing)
+    if (!eng->busy && !eng->ending && !eng->restoring && !e->closing)
         step(e, eng);
 }
 
@@ -229,15 +227,26 @@ static void hurry(struct engagements *e)
 
     TAILQ_FOREACH(eng, &e->list, entry)
     {
-        if (!eng->driven || (eng->pub.phase == ENGAGEMENT_READY &&
-                             json_get_int(eng->object, "status.pods", -1) ==
-                                 (int64_t)count_agents(e, eng)))
+        if (!eng->driven || eng->restoring ||
+            (eng->pub.phase == ENGAGEMENT_READY &&
+             json_get_int(eng->object, "status.pods", -1) ==
+                 (int64_t)count_agents(e, eng)))
             continue;
         if (eng->busy)
             eng->again = true;
         else if (!eng->due || eng->due > soon)
             eng->due = soon;
     }
+}
+
+/* Its client has no link here: whoever gets the next one does it. */
+static void leave(struct engagements *e, struct eng *eng)
+{
+    eng->driven = false;
+    if (eng->restoring &&
+        !engage_links_any(e->env.parts->links, eng->pub.session))
+        engage_end(e, eng, "end", "ended by its user", NULL);
+    eng->restoring = 0;
 }
 
 void engage_drive_tick(struct engagements *e)
@@ -253,7 +262,9 @@ void engage_drive_tick(struct engagements *e)
         if (!eng->driven || eng->busy || eng->ending || !eng->due || e->closing)
             continue;
         if (!engage_links_outgoing(e->env.parts->links, eng->pub.session))
-            eng->driven = false; /* whoever gets the next link does it */
+            leave(e, eng);
+        else if (now >= eng->due && eng->restoring)
+            engage_restore_step(e, eng);
         else if (now >= eng->due)
             step(e, eng);
         else if (eng->due - now < next)

@@ -9,11 +9,13 @@
  *   engage_drive.c     pods get their agents
  *   engage_destinations.c  what leads back to its client
  *   engage_end.c       the end of one
+ *   engage_restore.c   a replace ends when the container is there again
  *   engage_review.c    is the right still there?
  *   engage_files.c     volumes: keys for agents, streams to them
  *   engage_sessions.c  sessions come, are lost, and go
  *   engage_replicas.c  the Leases of replicas, who is the janitor
  *   engage_janitor.c   agents that nobody needs, containers that were replaced
+ *   janitor_survey.c   workloads with the annotation, agents or not
  *   engage_links.c     the links of a session
  *   engage_services.c  Services that lead to agents while they are engaged
  *
@@ -45,6 +47,7 @@ struct watch;
 #define ENGAGE_PATH       512
 #define ENGAGE_BUCKETS    256
 #define REPLICA_NAME      254
+#define JANITOR_KEY_MAX   360
 #define PER_SESSION_MAX   64 /* engagements */
 #define CREATIONS_MAX     64 /* under way on this replica */
 #define CREATIONS_OF_USER 16
@@ -63,6 +66,9 @@ struct watch;
 #define ORPHAN_MS         60000 /* an engagement without session */
 #define JANITOR_MS        15000
 #define JANITOR_SOON_MS   3000
+#define JANITOR_GRACE_MS  20000  /* clients of a new installation come back */
+#define SURVEY_MS         600000 /* workloads with the annotation */
+#define SURVEY_FAIL_MS    30000
 #define REVIEW_EACH_MS    45000
 #define REVIEW_SPREAD_MS  10000
 #define REVIEW_FAIL_MS    300000
@@ -86,7 +92,9 @@ struct eng {
     uint64_t started; /* when it was first driven here */
     unsigned patches; /* of the pod template */
     bool restarted;
-    bool announced; /* by a Kubernetes Event */
+    uint64_t restoring; /* engage_restore.c: uv_now() of its begin; 0: not */
+    uint64_t leaving;   /* the same, since only pods that go are left */
+    bool announced;     /* by a Kubernetes Event */
 
     struct authorization *review;
     uint64_t review_due, failing_since;
@@ -142,6 +150,12 @@ struct engagements {
     uint64_t switch_due, switches_since;
     struct switching *switch_last;                /* the last round */
     struct json_object *switches, *switches_held; /* "NS/NAME" -> times, true */
+    /* janitor_survey.c: "ns/kind/name" -> uv_now() of the first time it was
+     * seen, of workloads whose template asks for agents, or for a replaced
+     * container */
+    struct json_object *annotated, *replaced;
+    bool surveying;
+    uint64_t survey_due;
 };
 
 /* ---- jobs ---- */
@@ -191,11 +205,10 @@ bool engage_creation_cancel(struct engagements *e, const struct identity *who,
                             const char *id);
 bool engage_is_creating(const struct engagements *e, const char *id);
 
-/* ---- engage_janitor.c ---- */
-/* It ends before its agents were there: they may never come. */
-void engage_janitor_given_up(struct engagements *e, const struct eng *eng);
-
 /* ---- engage_drive.c ---- */
+/* The agents of a workload that are here: {"UID of the pod": true}. Owned. */
+struct json_object *engage_connected(const struct engagements *e,
+                                     const struct workload_ref *workload);
 void engage_drive(struct engagements *e, struct eng *eng);
 void engage_drive_tick(struct engagements *e);
 
@@ -212,6 +225,23 @@ void engage_end(struct engagements *e, struct eng *eng, const char *verb,
 int engage_end_object(struct kube_client *client, const char *ns,
                       const struct engagement *eng, const char *message,
                       struct tp_error *err);
+
+/* ---- engage_restore.c ---- */
+/* Is there something to be restored before it ends? */
+bool engage_restores(const struct eng *eng);
+/* Answers 202; the end comes by itself. */
+void engage_restore(struct engagements *e, struct eng *eng,
+                    struct reply *reply);
+void engage_restore_step(struct engagements *e, struct eng *eng);
+/* Pure: pods that answer by themselves, those that do not, and of these the
+ * ones that are told to go. */
+struct restore_view {
+    int64_t wanted, restored, replaced, leaving;
+};
+void restore_look(struct restore_view *view, struct json_object *workload,
+                  struct json_object *pods);
+/* leaving_ms: for so long only `leaving` ones were left. */
+bool restore_is_done(const struct restore_view *view, uint64_t leaving_ms);
 
 /* ---- engage_review.c ---- */
 void engage_review_tick(struct engagements *e);
@@ -254,7 +284,24 @@ size_t switch_wants_of(const struct workload_ref *ref,
                        struct json_object *workload, struct switch_want *out);
 
 /* ---- engage_janitor.c ---- */
+/* It ends before its agents were there: they may never come. */
+void engage_janitor_given_up(struct engagements *e, const struct eng *eng);
 void engage_janitor_tick(struct engagements *e);
+
+/* ---- janitor_survey.c ---- */
+void janitor_survey_tick(struct engagements *e);
+/* An engagement of that workload has ended: it is looked after, whether its
+ * agents are connected or not. */
+void janitor_survey_note(struct engagements *e, const struct engagement *eng);
+/* Nothing is left to do there. */
+void janitor_survey_forget(struct engagements *e, const struct workload_ref *w);
+/* Workloads that may need the janitor though no agent of theirs is connected.
+ * since: uv_now() when that was first known. */
+typedef void janitor_survey_cb(void *arg, const struct workload_ref *w,
+                               bool replaced, uint64_t since);
+void janitor_survey_each(const struct engagements *e, janitor_survey_cb *cb,
+                         void *arg);
+void janitor_key(const struct workload_ref *w, char key[JANITOR_KEY_MAX]);
 
 /* ---- engage_links.c ---- */
 const char *link_session(const struct link *link);

@@ -2,7 +2,9 @@
  * engage_janitor.c - agents that nobody needs, containers that were replaced
  *
  * Only the holder of the Lease tp-janitor does this. It knows the workloads
- * with agents by the agents that are connected, which connect to every replica.
+ * with agents by the agents that are connected, which connect to every replica,
+ * and by the annotation of their templates (janitor_survey.c): agents of a
+ * former installation never connect.
  * A workload that nobody engages for a while loses the annotation, and with it
  * its agents (pre-injected ones come back, they are the people's), unless the
  * restart would interrupt it: an idle agent does no harm, an outage at a time
@@ -20,7 +22,6 @@
 #include "manager/agents.h"
 #include "manager/janitor_clean.h"
 
-#define KEY_MAX  360
 #define AT_ONCE  4 /* workloads of one round */
 #define LEFT_MAX 1000
 
@@ -48,6 +49,8 @@ static void use_cb(void *arg, const struct engagement *eng)
     struct cleaning *c = use->c;
 
     use->count++;
+    if (full && (full->restoring || eng->phase == ENGAGEMENT_RESTORING))
+        return; /* it is as good as over */
     use->replaced = use->replaced || eng->type == ENGAGEMENT_REPLACE;
     if (full && c->need_count < NEEDS_MAX) {
         struct resolved *need = &c->needs[c->need_count++];
@@ -63,16 +66,11 @@ static void use_cb(void *arg, const struct engagement *eng)
 /* ---- was it given up? -----------------------------------------------------
  */
 
-static void key_of(const struct workload_ref *w, char key[KEY_MAX])
-{
-    snprintf(key, KEY_MAX, "%s/%s/%s", w->ns, w->kind, w->name);
-}
-
 void engage_janitor_given_up(struct engagements *e, const struct eng *eng)
 {
-    char key[KEY_MAX];
+    char key[JANITOR_KEY_MAX];
 
-    key_of(&eng->pub.workload, key);
+    janitor_key(&eng->pub.workload, key);
     if (e->janitor && json_object_object_length(e->left) < LEFT_MAX)
         json_object_object_add(e->left, key, json_object_new_boolean(true));
 }
@@ -81,6 +79,15 @@ static bool parse_key(const char *key, struct workload_ref *w)
 {
     return sscanf(key, "%63[^/]/%31[^/]/%253[^/]", w->ns, w->kind, w->name) ==
            3;
+}
+
+void janitor_prepare(struct engagements *e, struct cleaning *c,
+                     const struct workload_ref *w)
+{
+    struct use use = {.e = e, .c = c};
+
+    c->ref = *w;
+    engagements_each(e, w, use_cb, &use);
 }
 
 /* ---- is it idle? ----------------------------------------------------------
@@ -93,9 +100,9 @@ static bool is_idle_for_long(struct looking *l, const struct workload_ref *w)
     unsigned idle = setting ? *setting : 0;
     uint64_t now = uv_now(l->e->env.loop);
     int64_t since = (int64_t)now;
-    char key[KEY_MAX];
+    char key[JANITOR_KEY_MAX];
 
-    key_of(w, key);
+    janitor_key(w, key);
     if (json_member(l->e->idle, key))
         since = json_object_get_int64(json_member(l->e->idle, key));
     json_object_object_add(l->idle, key, json_object_new_int64(since));
@@ -119,7 +126,7 @@ static bool is_found(const struct looking *l, const struct workload_ref *w)
 
 /* What is to be done for its workload, or NULL. */
 static struct cleaning *consider(struct looking *l,
-                                 const struct agent_info *agent)
+                                 const struct workload_ref *w, bool replaced)
 {
     struct cleaning *c = calloc(1, sizeof(*c));
     struct use use = {.e = l->e, .c = c};
@@ -127,10 +134,10 @@ static struct cleaning *consider(struct looking *l,
 
     if (!c)
         return NULL;
-    c->ref = agent->workload;
-    engagements_each(l->e, &agent->workload, use_cb, &use);
-    idle = use.count == 0 && is_idle_for_long(l, &agent->workload);
-    restore = !use.replaced && *json_get_str(agent->config, "replace", "");
+    c->ref = *w;
+    engagements_each(l->e, w, use_cb, &use);
+    idle = use.count == 0 && is_idle_for_long(l, w);
+    restore = !use.replaced && replaced;
     c->remove = idle && !restore;
     if ((restore || idle) && config_way_init(&c->way, &l->e->env) == 0)
         return c;
@@ -139,15 +146,27 @@ static struct cleaning *consider(struct looking *l,
     return NULL;
 }
 
+static void look_at(struct looking *l, const struct workload_ref *w,
+                    bool replaced)
+{
+    if (l->count == AT_ONCE || !workload_kind_find(w->kind) || is_found(l, w))
+        return;
+    l->found[l->count] = consider(l, w, replaced);
+    l->count += l->found[l->count] != NULL;
+}
+
 static void agent_cb(void *arg, const struct agent_info *agent)
+{
+    look_at(arg, &agent->workload, *json_get_str(agent->config, "replace", ""));
+}
+
+static void survey_cb(void *arg, const struct workload_ref *w, bool replaced,
+                      uint64_t since)
 {
     struct looking *l = arg;
 
-    if (l->count == AT_ONCE || !workload_kind_find(agent->workload.kind) ||
-        is_found(l, &agent->workload))
-        return;
-    l->found[l->count] = consider(l, agent);
-    l->count += l->found[l->count] != NULL;
+    look_at(l, w,
+            replaced && uv_now(l->e->env.loop) - since >= JANITOR_GRACE_MS);
 }
 
 /* Without agents nothing else leads to these. */
@@ -192,17 +211,20 @@ static void done(struct engage_job *job)
     struct cleaning *c = (struct cleaning *)job;
     struct engagements *e = job->e;
     uint64_t now = uv_now(e->env.loop);
-    char key[KEY_MAX];
+    char key[JANITOR_KEY_MAX];
 
     e->cleaning--;
     report(c);
-    key_of(&c->ref, key);
+    janitor_key(&c->ref, key);
     if (c->remove) /* if there was nothing to do, there is none for a while */
         json_object_object_add(e->idle, key,
                                json_object_new_int64((int64_t)now));
     else if (c->acted)
         e->janitor_due = now + JANITOR_SOON_MS;
     config_way_release(&c->way);
+    if (job->status == -ENOENT ||
+        (job->status == 0 && !c->more && (c->remove || !c->acted)))
+        janitor_survey_forget(e, &c->ref);
     free(c);
 }
 
@@ -224,6 +246,7 @@ void engage_janitor_tick(struct engagements *e)
     l.idle = json_object_new_object();
     agents_each(e->env.parts->agents, NULL, agent_cb, &l);
     look_at_left(&l);
+    janitor_survey_each(e, survey_cb, &l);
     json_object_put(e->idle);
     e->idle = l.idle;
     for (size_t i = 0; i < l.count; i++) {

@@ -136,6 +136,17 @@ static bool cancelled(const struct ask_of *a, const char *id)
     return true;
 }
 
+/* Again: it is on its way already. */
+static void end(const struct ask_of *a, struct eng *eng)
+{
+    if (eng->ending)
+        reply_send(a->reply, 200, json_object_new_object());
+    else if (engage_restores(eng))
+        engage_restore(a->e, eng, a->reply);
+    else
+        engage_end(a->e, eng, "end", "ended by its user", a->reply);
+}
+
 /* /ID, /ID/environment, /ID/limits or /ID/files */
 static void one(const struct ask_of *a, const char *path)
 {
@@ -157,10 +168,8 @@ static void one(const struct ask_of *a, const char *path)
     else if (is_get(a))
         reply_send(a->reply, 200,
                    engagement_to_client(eng->object, &eng->pub, NULL));
-    else if (!strcmp(a->open->method, "DELETE") && !eng->ending)
-        engage_end(a->e, eng, "end", "ended by its user", a->reply);
-    else if (eng->ending)
-        reply_send(a->reply, 200, json_object_new_object());
+    else if (!strcmp(a->open->method, "DELETE"))
+        end(a, eng);
     else
         refuse_method(a);
 }

@@ -128,6 +128,7 @@ void store_end(struct engagements *e, struct eng *eng, const char *message)
     eng->gone = eng->ending = true;
     eng->driven = false;
     eng->pub.phase = ENGAGEMENT_ENDED;
+    janitor_survey_note(e, &eng->pub);
     tell_client(e, eng, message);
     tell_agents(e);
     e->janitor_due = 0; /* a container that was replaced comes back */

@@ -10,9 +10,8 @@
 #include "base/json.h"
 
 static const char *const phase_names[] = {
-    [ENGAGEMENT_PENDING] = "pending",
-    [ENGAGEMENT_INJECTING] = "injecting",
-    [ENGAGEMENT_READY] = "ready",
+    [ENGAGEMENT_PENDING] = "pending", [ENGAGEMENT_INJECTING] = "injecting",
+    [ENGAGEMENT_READY] = "ready",     [ENGAGEMENT_RESTORING] = "restoring",
     [ENGAGEMENT_ENDED] = "ended",
 };
 #define PHASES (sizeof(phase_names) / sizeof(*phase_names))

@@ -40,6 +40,7 @@ enum engagement_phase {
     ENGAGEMENT_PENDING,   /* claims are held, nothing is done yet */
     ENGAGEMENT_INJECTING, /* pods get their agent */
     ENGAGEMENT_READY,     /* agents are told of it */
+    ENGAGEMENT_RESTORING, /* the same, while a replaced container comes back */
     ENGAGEMENT_ENDED,     /* only in what clients are told */
 };
 

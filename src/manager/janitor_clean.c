@@ -58,6 +58,7 @@ static int evict_one(struct cleaning *c, struct kube_client *client,
         if (*json_get_str(config, "replace", ""))
             name = json_get_str(pod, "metadata.name", "");
     }
+    c->more = name != NULL;
     if (rc < 0 || !name || ready < workload_replicas(workload))
         return rc;
     rc = pod_evict(client, c->ref.ns, name, &c->job.err);

@@ -18,8 +18,12 @@ struct cleaning {
     size_t need_count;
     bool acted; /* something was done */
     struct config_way way;
+    bool more; /* pods are left that have to go */
 };
 
+/* engage_janitor.c: what is to be left for those who engage it. */
+void janitor_prepare(struct engagements *e, struct cleaning *c,
+                     const struct workload_ref *w);
 /* An engage_job's work. */
 void janitor_clean(struct engage_job *job, struct kube_client *client);
 

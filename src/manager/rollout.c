@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "manager/agent_origin.h"
 #include "manager/workload.h"
 
 /* ---- the way --------------------------------------------------------------
@@ -196,6 +197,19 @@ static void look_for_trouble(struct pods_view *view, struct json_object *pod)
                  "pod %.100s, container %.63s: %.60s", name, container, text);
 }
 
+/* An agent of another installation will not come; one that is here, whatever it
+ * was told, is. */
+static bool is_stranger(struct json_object *pod, const struct config_need *need,
+                        bool connected)
+{
+    struct agent_origin origin;
+
+    if (!need->origin || connected)
+        return false;
+    agent_origin_of_pod(&origin, pod);
+    return agent_origin_differs(&origin, need->origin);
+}
+
 void pods_look(struct pods_view *view, struct json_object *pod_list,
                const struct config_need *need, pods_connected_cb *cb, void *arg)
 {
@@ -205,7 +219,9 @@ void pods_look(struct pods_view *view, struct json_object *pod_list,
     for (size_t i = 0; i < json_array_len(items); i++) {
         struct json_object *pod = json_object_array_get_idx(items, i);
         cleanup_json struct json_object *config = config_of_pod(pod);
-        bool able = config_covers(config, need);
+        bool connected = cb(arg, json_get_str(pod, "metadata.uid", ""));
+        bool stranger = is_stranger(pod, need, connected);
+        bool able = config_covers(config, need) && !stranger;
 
         view->alive += pod_is_alive(pod);
         view->able += able && pod_is_alive(pod);
@@ -215,13 +231,14 @@ void pods_look(struct pods_view *view, struct json_object *pod_list,
         }
         view->ready++;
         view->without_agent += !pod_has_agent(pod);
+        view->strangers += stranger;
         if (!able) {
             snprintf(view->unfit, sizeof(view->unfit), "%s",
                      json_get_str(pod, "metadata.name", ""));
             continue;
         }
         view->fit++;
-        view->connected += cb(arg, json_get_str(pod, "metadata.uid", ""));
+        view->connected += connected;
     }
 }
 
@@ -238,7 +255,13 @@ static void explain(struct rollout_state *state, struct json_object *w,
         memcpy(state->message, view->trouble, sizeof(state->message));
     if (*state->message)
         return;
-    if (view->fit > view->connected)
+    if (view->strangers > 0)
+        snprintf(state->message, sizeof(state->message),
+                 "the agents of %zu of %zu pods are of a former installation "
+                 "of tp, whose authority or address was another, and cannot "
+                 "connect: the pods have to be restarted",
+                 view->strangers, view->ready);
+    else if (view->fit > view->connected)
         snprintf(state->message, sizeof(state->message),
                  "waiting for the agents of %zu of %zu pods to connect",
                  view->fit - view->connected, view->ready);

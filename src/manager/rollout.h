@@ -43,6 +43,7 @@ struct pods_view {
     size_t fit;                 /* ready, with an agent that can do it */
     size_t connected;           /* of these: the agent is there */
     size_t without_agent;       /* ready, with none at all */
+    size_t strangers;           /* ready, but the agent is another tp's */
     char unfit[254];            /* a ready pod that has to go, or "" */
     char trouble[ROLLOUT_TEXT]; /* of a pod that does not start, or "" */
 };

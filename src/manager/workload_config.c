@@ -25,14 +25,14 @@ struct json_object *config_parse(const char *text)
     return obj;
 }
 
-static const char *told(struct json_object *container)
+static const char *told(struct json_object *container, const char *name)
 {
     struct json_object *env = json_get_array(container, "env");
 
     for (size_t i = 0; i < json_array_len(env); i++) {
         struct json_object *item = json_object_array_get_idx(env, i);
 
-        if (!strcmp(json_get_str(item, "name", ""), "TP_AGENT_CONFIG"))
+        if (!strcmp(json_get_str(item, "name", ""), name))
             return json_get_str(item, "value", NULL);
     }
     return NULL;
@@ -52,10 +52,15 @@ static struct json_object *agent_of(struct json_object *pod)
     return agent;
 }
 
+const char *agent_variable(struct json_object *pod, const char *name)
+{
+    return told(agent_of(pod), name);
+}
+
 struct json_object *config_of_pod(struct json_object *pod)
 {
     struct json_object *agent = agent_of(pod);
-    const char *text = told(agent);
+    const char *text = told(agent, "TP_AGENT_CONFIG");
 
     if (!agent)
         return NULL;

@@ -12,16 +12,21 @@
 
 #define AGENT_LISTEN_FIRST 9900
 
+struct agent_origin;
+
 /* What one engagement needs of the agents. */
 struct config_need {
     const struct resolved *ports;
     bool replace; /* the container stands still, the agent is in its place */
+    const struct agent_origin *origin; /* of agents that can connect; or NULL */
 };
 
 /* The object, owned; NULL if the text is none (or NULL). */
 struct json_object *config_parse(const char *text);
 /* What the agent of a pod was told: CONFIG, owned; NULL without agent. */
 struct json_object *config_of_pod(struct json_object *pod);
+/* A variable of the pod's agent, or NULL. Borrowed. */
+const char *agent_variable(struct json_object *pod, const char *name);
 
 /* Can agents with this CONFIG (NULL: none) do it? */
 bool config_covers(struct json_object *config, const struct config_need *need);

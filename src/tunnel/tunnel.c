@@ -238,5 +238,5 @@ void tunnel_get_stats(const struct tunnel *t, struct tunnel_stats *stats)
 {
     *stats = t->stats;
     if (t->asked && !t->ended)
-        stats->silent_ms = (int64_t)((uv_hrtime() - t->asked) / 1000000);
+        stats->silent_ms = (int64_t)((uv_hrtime() - t->asked) / 1000000) + 1;
 }

@@ -116,7 +116,7 @@ struct tunnel_stats {
     uint64_t opened, refused, reset;
     unsigned streams;  /* open now */
     int64_t rtt_us;    /* of the last ping; -1: none yet */
-    int64_t silent_ms; /* a ping waits that long for its answer; 0: none does */
+    int64_t silent_ms; /* a ping waits for its answer; 0: none does */
 };
 void tunnel_get_stats(const struct tunnel *t, struct tunnel_stats *stats);
 /* Pings the peer now, unless a ping is waiting already; silent_ms and rtt_us

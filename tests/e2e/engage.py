@@ -95,7 +95,14 @@ stringData: {PASSWORD: "not-a-secret"}
 """
 
 
+def is_going(cluster):
+    phase = ["get", "namespace", NAMESPACE, "-o", "jsonpath={.status.phase}"]
+    return cluster.kubectl(*phase, check=False).stdout == "Terminating"
+
+
 def prepare(cluster):
+    """The module before may have just deleted it."""
+    wait_until("the end of the namespace", lambda: not is_going(cluster), 90, 1)
     cluster.kubectl("create", "namespace", NAMESPACE, check=False)
     cluster.apply(SECRET, NAMESPACE)
 

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "cli/cli_internal.h"
 #include "cli/client_config.h"
+#include "cli/former.h"
 #include "cli/common_options.h"
 #include "cli/publish.h"
 #include "cli/reach.h"
@@ -161,6 +162,44 @@ START_TEST(tables_are_sound)
 }
 END_TEST
 
+/* `tp config --help`: a first word that has commands of its own. */
+START_TEST(groups_have_help)
+{
+    struct tp_error err = {0};
+    struct cli cli;
+
+    ck_assert_int_eq(parse(&cli, "config --help", &err), 0);
+    ck_assert_ptr_null(cli.command);
+    ck_assert_str_eq(cli.group, "config");
+    ck_assert(cli.help);
+    cli_release(&cli);
+    ck_assert_int_lt(parse(&cli, "confg --help", &err), 0);
+    cli_release(&cli);
+}
+END_TEST
+
+/* The rule that is violated is named. */
+START_TEST(container_names_say_what_is_wrong)
+{
+    static const struct {
+        const char *line, *rule;
+    } bad[] = {
+        {"status --name=a", "at least two"},
+        {"status --name=-x", "begin with"},
+        {"status --name=a/b", "only letters"},
+    };
+    struct tp_error err = {0};
+    struct cli cli;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        ck_assert_int_eq(parse(&cli, bad[i].line, &err), 0);
+        ck_assert(!common_name(&cli, &err));
+        ck_assert_msg(strstr(err.text, bad[i].rule), "%s", err.text);
+        cli_release(&cli);
+    }
+}
+END_TEST
+
 START_TEST(container_names)
 {
     static const char *const bad[] = {"-x", ".x", "a", "a/b", "x y", "\xc3"};
@@ -196,6 +235,30 @@ static void teardown(void)
 {
     tempdir_remove(dir);
 }
+
+/* Ids of former containers, of this session only, and not for ever. */
+START_TEST(former_containers_are_remembered)
+{
+    char id[65], first[65];
+
+    setenv("XDG_STATE_HOME", dir, 1);
+    memset(id, 'a', 64);
+    id[64] = '\0';
+    ck_assert(!former_has("one", id));
+    former_note("one", id);
+    former_note("one", id);
+    former_note("one", "short");
+    ck_assert(former_has("one", id) && !former_has("two", id));
+    ck_assert(!former_has("one", "") && !former_has("one", "short"));
+    memcpy(first, id, sizeof(first));
+    for (int i = 0; i < 64; i++) {
+        snprintf(id, sizeof(id), "%064d", i);
+        former_note("one", id);
+    }
+    ck_assert(former_has("one", id) && !former_has("one", first));
+    unsetenv("XDG_STATE_HOME");
+}
+END_TEST
 
 static void put_config(const char *text)
 {
@@ -571,6 +634,8 @@ int main(void)
     tcase_add_test(tc, repeatable_options_and_words_after_dashes);
     tcase_add_test(tc, tables_are_sound);
     tcase_add_test(tc, container_names);
+    tcase_add_test(tc, container_names_say_what_is_wrong);
+    tcase_add_test(tc, groups_have_help);
     tcase_add_test(tc, what_is_central_is_what_the_chart_says);
     tcase_add_test(tc, durations);
     tcase_add_test(tc, published_ports_as_for_docker);
@@ -579,6 +644,7 @@ int main(void)
     tcase_add_test(tc, proxies_are_split);
     suite_add_tcase(s, tc);
     tcase_add_checked_fixture(settings, setup, teardown);
+    tcase_add_test(settings, former_containers_are_remembered);
     tcase_add_test(settings, the_later_layer_wins);
     tcase_add_test(settings, the_users_file_is_strict);
     tcase_add_test(settings, session_has_what_the_daemon_needs);

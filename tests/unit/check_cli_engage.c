@@ -88,6 +88,9 @@ START_TEST(test_targets)
     ck_assert_str_eq(t.container, targets[_i].container);
     ck_assert_int_lt(engage_parse_target(&t, "a/b/c", &err), 0);
     ck_assert_int_lt(engage_parse_target(&t, "deploy/", &err), 0);
+    ck_assert_int_lt(engage_parse_target(&t, "cm/web", &err), 0);
+    ck_assert_msg(strstr(err.text, "the kinds are deploy"), "%s", err.text);
+    ck_assert_int_eq(engage_parse_target(&t, "deploy/cm/web", &err), 0);
     ck_assert_int_lt(engage_parse_target(&t, "", &err), 0);
 }
 END_TEST
@@ -107,6 +110,22 @@ static struct json_object *hostile_environment(void)
     json_put_str(env, "1ST", "x");
     return env;
 }
+
+START_TEST(test_left_out_are_named)
+{
+    cleanup_json struct json_object *env = hostile_environment();
+    char names[64], little[8];
+
+    environment_left_out(env, "docker", names, sizeof(names));
+    ck_assert_str_eq(names, "LINES");
+    environment_left_out(env, "sh", names, sizeof(names));
+    ck_assert_str_eq(names, "my.key-1");
+    environment_left_out(env, "compose", names, sizeof(names));
+    ck_assert_str_eq(names, "");
+    environment_left_out(env, "sh", little, sizeof(little));
+    ck_assert_str_eq(little, "my.key-");
+}
+END_TEST
 
 START_TEST(test_docker_syntax)
 {
@@ -391,6 +410,7 @@ static Suite *suite(void)
     tcase_add_test(tc, test_to_pod);
     tcase_add_loop_test(tc, test_targets, 0,
                         sizeof(targets) / sizeof(*targets));
+    tcase_add_test(tc, test_left_out_are_named);
     tcase_add_test(tc, test_docker_syntax);
     tcase_add_test(tc, test_compose_syntax);
     tcase_add_test(tc, test_sh_syntax);

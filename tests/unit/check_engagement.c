@@ -1,4 +1,4 @@
-/* Engagements: requests, what the manager says, delivery, --to-pod. */
+/* Engagements: what the manager says, delivery, --to-pod. */
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -46,61 +46,6 @@ static struct json_object *parse(const char *text)
     ck_assert_msg(obj != NULL, "%s: %s", text, err.text);
     return obj;
 }
-
-/* ---- requests ---- */
-
-static const struct {
-    const char *text, *error; /* NULL: good */
-} requests[] = {
-    {"{\"type\":\"intercept\",\"workload\":\"web\"}", NULL},
-    {"{\"type\":\"mirror\",\"workload\":\"sts/db\",\"ports\":[{\"local\":1,"
-     "\"remote\":\"http\"},{\"remote\":\"53\",\"protocol\":\"udp\"}]}",
-     NULL},
-    {"{\"type\":\"steal\",\"workload\":\"web\"}", "kind of engagement"},
-    {"{\"type\":\"intercept\"}", "workload"},
-    {"{\"type\":\"intercept\",\"workload\":\"a b\"}", "not valid"},
-    {"{\"type\":\"intercept\",\"workload\":\"web\",\"namespace\":\"A/../b\"}",
-     "namespace"},
-    {"{\"type\":\"ingest\",\"workload\":\"web\",\"ports\":[{\"remote\":\"1\"}]"
-     "}",
-     "no ports"},
-    {"{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{\"local\":70000,"
-     "\"remote\":\"1\"}]}",
-     "port number"},
-    {"{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{\"remote\":"
-     "\"1\","
-     "\"protocol\":\"sctp\"}]}",
-     "tcp or udp"},
-    {"{\"type\":\"intercept\",\"workload\":\"web\",\"toPod\":[{\"port\":0}]}",
-     "port number"},
-    {"{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{\"local\":8080,"
-     "\"remote\":\"http\"},{\"local\":8080,\"remote\":\"grpc\"}]}",
-     "a local port of its own"},
-    {"{\"type\":\"intercept\",\"workload\":\"web\",\"ports\":[{\"local\":8080,"
-     "\"remote\":\"http\"},{\"local\":8080,\"remote\":\"dns\","
-     "\"protocol\":\"udp\"}]}",
-     NULL},
-    {"[]", "no engagement"},
-};
-
-START_TEST(test_requests)
-{
-    cleanup_json struct json_object *obj = parse(requests[_i].text);
-    struct tp_error err = {0};
-    struct eng_spec spec;
-    int rc = engagement_spec_parse(&spec, obj, "team-a", &err);
-
-    if (!requests[_i].error) {
-        ck_assert_msg(rc == 0, "%s", err.text);
-        ck_assert_str_eq(spec.ns, "team-a");
-        ck_assert_str_eq(spec.address, "127.0.0.1");
-        ck_assert(engagement_spec_same(&spec, &spec));
-    } else {
-        ck_assert_int_eq(rc, -EINVAL);
-        ck_assert_msg(strstr(err.text, requests[_i].error), "%s", err.text);
-    }
-}
-END_TEST
 
 /* ---- a manager ---- */
 
@@ -319,6 +264,24 @@ START_TEST(test_a_local_port_alone)
 }
 END_TEST
 
+/* --address NAME: looked for at once, and missed. */
+START_TEST(test_an_address_that_is_no_host)
+{
+    struct engagement *eng =
+        engage("{\"type\":\"intercept\",\"workload\":\"web\",\"address\":"
+               "\"nosuch.invalid\"}");
+    cleanup_json struct json_object *local = NULL;
+
+    ck_assert(engagement_is_checking(eng));
+    RUN_UNTIL(!engagement_is_checking(eng));
+    local = engagement_to_json(eng);
+    ck_assert(strstr(json_get_str(local, "warning", ""), "nosuch.invalid"));
+    ck_assert(!engagement_is_checking(
+        engage("{\"type\":\"mirror\",\"workload\":\"api\",\"address\":"
+               "\"10.0.0.1\"}")));
+}
+END_TEST
+
 START_TEST(test_the_same_again)
 {
     cleanup_json struct json_object *again = parse(WEB);
@@ -405,27 +368,19 @@ START_TEST(test_revoked)
 }
 END_TEST
 
-struct done {
-    bool done, told;
-};
-
-static void done_cb(void *arg, bool told)
-{
-    *(struct done *)arg = (struct done){true, told};
-}
-
 START_TEST(test_withdrawn)
 {
     char path[128];
     struct engagement *eng = engage(WEB);
-    struct done done = {0};
+    char id[32];
 
     RUN_UNTIL(engagement_state(eng) == ENG_COMING);
     snprintf(path, sizeof(path), "/tp/v1/engagements/%s", engagement_id(eng));
-    engagements_remove(engagements, eng, done_cb, &done);
+    snprintf(id, sizeof(id), "%s", engagement_id(eng));
+    engagements_remove(engagements, eng);
     ck_assert_uint_eq(engagements_count(engagements), 0);
-    RUN_UNTIL(done.done);
-    ck_assert(done.told);
+    ck_assert_int_eq(engagements_end(engagements, id), ENGAGEMENT_UNTOLD);
+    RUN_UNTIL(engagements_end(engagements, id) == ENGAGEMENT_OVER);
     ck_assert_str_eq(asked, "DELETE");
     ck_assert_str_eq(asked_path, path);
 }
@@ -443,13 +398,14 @@ START_TEST(test_withdrawn_later)
 {
     char path[128];
     struct engagement *eng = engage(WEB);
-    struct done done = {0};
+    char id[32];
 
     RUN_UNTIL(engagement_state(eng) == ENG_COMING);
     snprintf(path, sizeof(path), "/tp/v1/engagements/%s", engagement_id(eng));
     engagement_session_ops.linked_cb(engagements, NULL, true);
-    engagements_remove(engagements, eng, done_cb, &done);
-    ck_assert(done.done && !done.told);
+    snprintf(id, sizeof(id), "%s", engagement_id(eng));
+    engagements_remove(engagements, eng);
+    ck_assert_int_eq(engagements_end(engagements, id), ENGAGEMENT_UNLINKED);
     ck_assert_uint_eq(withdrawn(), 1);
     engagement_session_ops.linked_cb(engagements, pair.client, true);
     RUN_UNTIL(withdrawn() == 0);
@@ -461,13 +417,17 @@ END_TEST
 START_TEST(test_withdrawn_is_tried_again)
 {
     struct engagement *eng = engage(WEB);
-    struct done done = {0};
+    char id[32];
 
     RUN_UNTIL(engagement_state(eng) == ENG_COMING);
     answer_status = 503;
-    engagements_remove(engagements, eng, done_cb, &done);
-    RUN_UNTIL(done.done);
-    ck_assert(!done.told);
+    *asked = '\0';
+    snprintf(id, sizeof(id), "%s", engagement_id(eng));
+    engagements_remove(engagements, eng);
+    RUN_UNTIL(*asked);
+    for (int i = 0; i < 50; i++)
+        pair_turn(&pair);
+    ck_assert_int_eq(engagements_end(engagements, id), ENGAGEMENT_UNTOLD);
     ck_assert_uint_eq(withdrawn(), 1);
     answer_status = 404;
     RUN_UNTIL(withdrawn() == 0);
@@ -483,7 +443,7 @@ START_TEST(test_withdrawn_survives_a_crash)
 
     snprintf(id, sizeof(id), "%s", engagement_id(eng));
     engagement_session_ops.linked_cb(engagements, NULL, true);
-    engagements_remove(engagements, eng, NULL, NULL);
+    engagements_remove(engagements, eng);
     engagement_withdrawals_keep(engagements, kept);
     engagement_session_ops.ended_cb(engagements);
     ck_assert_uint_eq(withdrawn(), 0);
@@ -493,6 +453,45 @@ START_TEST(test_withdrawn_survives_a_crash)
     engagement_session_ops.linked_cb(engagements, pair.client, true);
     RUN_UNTIL(withdrawn() == 0);
     ck_assert(strstr(deleted_path, id));
+}
+END_TEST
+
+#define REPLACE "{\"type\":\"replace\",\"workload\":\"web\"}"
+
+/* It is delivered until its pods are rolled back, and takes no other place. */
+START_TEST(test_a_replace_goes_on_until_it_is_over)
+{
+    cleanup_json struct json_object *again = parse(REPLACE), *event = NULL,
+                                    *local = NULL;
+    struct engagement *eng = engage(REPLACE), *second;
+    struct tp_error err = {0};
+    bool already;
+    char id[32];
+
+    snprintf(id, sizeof(id), "%s", engagement_id(eng));
+    RUN_UNTIL(engagement_state(eng) == ENG_COMING);
+    answer_phase = "restoring";
+    engagements_remove(engagements, eng);
+    RUN_UNTIL(engagements_end(engagements, NULL) == ENGAGEMENT_RESTORING);
+    ck_assert_ptr_eq(engagements_find(engagements, "web"), eng);
+    local = engagement_to_json(eng);
+    ck_assert_str_eq(json_get_str(local, "phase", ""), "ending");
+    ck_assert_uint_eq(withdrawn(), 0);
+    ck_assert_int_eq(
+        engagements_add(engagements, again, &second, &already, &err), -EBUSY);
+    /* the next link is told again, and of nothing else */
+    *asked = '\0';
+    engagement_session_ops.linked_cb(engagements, NULL, true);
+    ck_assert_int_eq(engagements_end(engagements, id), ENGAGEMENT_UNLINKED);
+    engagement_session_ops.linked_cb(engagements, pair.client, true);
+    RUN_UNTIL(*asked);
+    ck_assert_str_eq(asked, "DELETE");
+    RUN_UNTIL(engagements_end(engagements, NULL) == ENGAGEMENT_RESTORING);
+    event = make_engagement(id, "ended");
+    engagement_session_ops.event_cb(engagements, event);
+    ck_assert_uint_eq(engagements_count(engagements), 0);
+    ck_assert_int_eq(engagements_end(engagements, NULL), ENGAGEMENT_OVER);
+    ck_assert_str_eq(last_code, "ended");
 }
 END_TEST
 
@@ -656,7 +655,7 @@ START_TEST(test_an_ended_one_leads_nowhere)
     struct engagement *eng = engage_listener(&listener);
 
     snprintf(id, sizeof(id), "%s", engagement_id(eng));
-    engagements_remove(engagements, eng, NULL, NULL);
+    engagements_remove(engagements, eng);
     expect_refused(id, 8080, -EACCES);
     close(listener);
 }
@@ -730,7 +729,7 @@ START_TEST(test_files_lead_to_a_pod)
     ck_assert_ptr_null(json_get(asked_body, "private"));
     ck_assert_ptr_nonnull(strstr(engagement_files_key(eng), "PRIVATE KEY"));
     /* Its end is theirs. */
-    engagements_remove(engagements, eng, NULL, NULL);
+    engagements_remove(engagements, eng);
     ck_assert_uint_eq(read_files(fd, 1), 0);
     RUN_UNTIL(far_end.closed);
     ck_assert_int_ne(stat(path, &st), 0);
@@ -748,7 +747,7 @@ START_TEST(test_files_keep_their_key)
     char *key = strdup(engagement_files_key(eng));
 
     ck_assert_ptr_null(strstr(json_to_text(told), "PRIVATE"));
-    engagements_remove(engagements, eng, NULL, NULL);
+    engagements_remove(engagements, eng);
     json_object_object_add(kept, "x", json_object_new_int(1));
     told = (json_object_put(told), json_object_new_array());
     json_object_array_add(told, json_object_get(kept));
@@ -775,7 +774,7 @@ START_TEST(test_files_that_are_refused_end)
     files_status = 200;
     fd = connect_files(eng);
     pair_turn(&pair);
-    engagements_remove(engagements, eng, NULL, NULL);
+    engagements_remove(engagements, eng);
     ck_assert_uint_eq(read_files(fd, 1), 0);
     close(fd);
 }
@@ -880,7 +879,7 @@ START_TEST(test_shortcut)
     engagement_session_ops.linked_cb(engagements, NULL, true);
     ck_assert_str_eq(way_to("10.43.0.5", 80, false), "");
     engagement_session_ops.linked_cb(engagements, pair.client, true);
-    engagements_remove(engagements, eng, NULL, NULL);
+    engagements_remove(engagements, eng);
     ck_assert_str_eq(way_to("10.43.0.5", 80, false), "");
 }
 END_TEST
@@ -922,7 +921,7 @@ START_TEST(test_shortcut_of_the_past)
 
     RUN_UNTIL(engagement_state(eng) == ENG_COMING);
     tell(eng, "ready", LEADS);
-    engagements_remove(engagements, eng, NULL, NULL);
+    engagements_remove(engagements, eng);
     ck_assert_ptr_nonnull(LIST_FIRST(&engagements->look_ups));
     /* teardown() ends the table before the answer is there */
 }
@@ -931,12 +930,8 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("engagement");
-    TCase *tc = tcase_create("requests");
+    TCase *tc = tcase_create("manager");
 
-    tcase_add_loop_test(tc, test_requests, 0,
-                        sizeof(requests) / sizeof(*requests));
-    suite_add_tcase(s, tc);
-    tc = tcase_create("manager");
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_engaged);
@@ -944,12 +939,14 @@ static Suite *suite(void)
     tcase_add_test(tc, test_refused);
     tcase_add_test(tc, test_not_now_is_asked_again);
     tcase_add_test(tc, test_revoked);
+    tcase_add_test(tc, test_an_address_that_is_no_host);
     tcase_add_test(tc, test_another_kind);
     tcase_add_test(tc, test_a_local_port_alone);
     tcase_add_test(tc, test_withdrawn);
     tcase_add_test(tc, test_withdrawn_later);
     tcase_add_test(tc, test_withdrawn_is_tried_again);
     tcase_add_test(tc, test_withdrawn_survives_a_crash);
+    tcase_add_test(tc, test_a_replace_goes_on_until_it_is_over);
     tcase_add_test(tc, test_left_over);
     tcase_add_test(tc, test_a_new_link_is_told);
     tcase_add_test(tc, test_an_old_manager);
