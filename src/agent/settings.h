@@ -1,7 +1,7 @@
 /*
  * settings.h - what the webhook tells the agent, from its environment
  *
- * doc/plan/engagements.md 5. TP_AGENT_CONFIG comes from an annotation of the
+ * doc/architecture.md. TP_AGENT_CONFIG comes from an annotation of the
  * pod, hence from people: it is read strictly, and what is wrong with it is
  * said in one line.
  */

@@ -65,7 +65,7 @@ struct inject_probe {
     uint16_t port, listen;
 };
 
-/* CONFIG of doc/plan/engagements.md 5. */
+/* CONFIG of doc/architecture.md. */
 struct inject_config {
     struct inject_port ports[INJECT_PORTS_MAX];
     size_t port_count;

@@ -2,7 +2,7 @@
  * agent_manager.h - a manager for the agent's tests: real TLS, real links
  *
  * Replicas listen on 127.0.0.1, .2 and .3 at one port, as pods do. They take
- * both upgrades of doc/plan/engagements.md 4 and say what the test wants.
+ * both upgrades of doc/protocol.md 6 and say what the test wants.
  */
 #ifndef TP_TESTS_AGENT_MANAGER_H
 #define TP_TESTS_AGENT_MANAGER_H
