@@ -54,7 +54,7 @@ struct watch;
 #define ASKS_MAX          64 /* other requests that wait for the API server */
 #define ASKS_OF_USER      8
 
-/* All times of sessions and replicas (doc/plan, section 6). */
+/* All times of sessions and replicas (doc/architecture.md). */
 #define TICK_MS           1000
 #define POKE_MS           20
 #define REPLICA_RENEW_MS  10000

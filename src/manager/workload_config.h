@@ -1,7 +1,7 @@
 /*
  * workload_config.h - CONFIG: what the agents of a workload are to do
  *
- * The annotation tp.internal/agent of the pod template (doc/plan, section 5).
+ * The annotation tp.internal/agent of the pod template (doc/architecture.md).
  * It only grows while somebody engages the workload: ports that others use
  * stay.
  */
