@@ -521,7 +521,7 @@ def test_an_agent_sends_no_token_to_a_foreign_server(calm, tmp_path):
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "misled"},
         "spec": {
             "terminationGracePeriodSeconds": 1, "containers": [agent],
-            "volumes": [v for v in spec["volumes"] if v["name"] == "tp-internal-token"],
+            "volumes": spec["volumes"],  # the agent mounts the app's, too
             "securityContext": spec["securityContext"],
         },
     }  # fmt: skip
