@@ -179,7 +179,7 @@ def test_a_dead_link_is_told(clean):
 
 def uninstall(cluster):
     """By helm itself, as who does not know better: agents stay."""
-    run(["helm", "uninstall", "tp", "-n", MANAGER_NAMESPACE, "--wait"],
+    run(["helm", "uninstall", "tp", "-n", MANAGER_NAMESPACE, "--wait", "--no-hooks"],
         env=cluster.env, timeout=180)  # fmt: skip
 
 
