@@ -22,6 +22,20 @@ static void warn_left(struct cli *cli, struct json_object *answer)
         cli_warn(cli, "pods that were replaced are still rolled back");
 }
 
+/* The end of engagements may take minutes, which only a daemon that answers is
+ * given. */
+static bool has_engagements(struct engine *e, const struct daemon *d)
+{
+    cleanup_json struct json_object *request = daemon_request("engagements");
+    cleanup_json struct json_object *answer = NULL;
+    struct tp_error err = {0};
+
+    if (daemon_ask(e, d->id, request, ASK_MS, &answer, NULL, &err) < 0)
+        return false;
+    return json_array_len(json_get(answer, "engagements")) > 0 ||
+           json_array_len(json_get(answer, "ending")) > 0;
+}
+
 /* Asks the daemon to say goodbye to the manager; a daemon that does not answer
  * is removed all the same. */
 static void disconnect(struct cli *cli, struct engine *e,
@@ -32,7 +46,8 @@ static void disconnect(struct cli *cli, struct engine *e,
     struct engage g = {.cli = cli, .engine = e, .daemon = *d, .signals = -1};
     struct tp_error err = {0};
 
-    if (engage_end(&g, NULL, ENGAGE_END_S, &ended, &err) == 0)
+    if (has_engagements(e, d) &&
+        engage_end(&g, NULL, ENGAGE_END_S, &ended, &err) == 0)
         warn_left(cli, ended);
     memset(&err, 0, sizeof(err));
     daemon_ask(e, d->id, request, ASK_MS, &answer, NULL, &err);

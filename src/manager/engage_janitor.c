@@ -186,10 +186,13 @@ static void look_at_left(struct looking *l)
             engagements_each(l->e, &c->ref, use_cb, &use);
             c->given_up = use.count == 0;
         }
-        if (c && c->given_up)
+        if (c && c->given_up && config_way_init(&c->way, &l->e->env) == 0) {
             l->found[l->count++] = c;
-        else
-            free(c);
+            continue;
+        }
+        if (c)
+            config_way_release(&c->way);
+        free(c);
     }
     json_object_put(left);
 }

@@ -268,8 +268,9 @@ def test_the_manager_cannot_write_what_would_make_it_admin(chart):
         ("create", "clusterrolebindings.rbac.authorization.k8s.io"),
         ("get", "secrets"),
         ("list", "secrets"),
-        ("create", "pods/exec"),
+        ("create", "pods --subresource=exec"),  # pods/exec would be a pod's name
+        ("get", "pods --subresource=exec"),
     ]:
-        done = chart.kubectl("auth", "can-i", verb, resource, who, "-n",
+        done = chart.kubectl("auth", "can-i", verb, *resource.split(), who, "-n",
                              MANAGER_NAMESPACE, check=False)
         assert done.stdout.strip() == "no", (verb, resource)
