@@ -201,6 +201,7 @@ def test_where_init_containers_are_let_in_no_service_is_switched(switching, box)
         assert intercept(switching, ns, "numeric")["phase"] == "ready"
         assert is_plain(switching, ns)
         until_answered_by(box, f"http://numeric.{ns}/", "local", 60)
+    switching.tp("detach", "numeric", "--name", DAEMON)
 
 
 INTRUDER = """
