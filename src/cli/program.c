@@ -84,14 +84,20 @@ static int wait_for(pid_t pid, int signals, int idle_fd)
 int program_run(const char *program, char *const *argv, char *const *envp,
                 int idle_fd, struct tp_error *err)
 {
-    sigset_t set, before;
+    sigset_t set, before, its;
     pid_t pid;
     int rc, signals;
 
     awaited_signals(&set);
     sigprocmask(SIG_BLOCK, &set, &before);
+    /* The caller may have blocked them, too: they are the program's own. */
+    its = before;
+    for (int signal = 1; signal < NSIG; signal++) {
+        if (sigismember(&set, signal) == 1)
+            sigdelset(&its, signal);
+    }
     signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    rc = signals < 0 ? -errno : spawn(program, argv, envp, &before, &pid);
+    rc = signals < 0 ? -errno : spawn(program, argv, envp, &its, &pid);
     if (rc == 0)
         rc = wait_for(pid, signals, idle_fd);
     if (signals >= 0)

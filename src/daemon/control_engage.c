@@ -84,10 +84,13 @@ static void engage_changed_cb(void *arg, struct engagement *eng)
 static void engage_timeout_cb(uv_timer_t *timer)
 {
     struct control_conn *conn = timer->data;
+    const char *reason = conn->progress;
     char text[640];
 
-    snprintf(text, sizeof(text), "not ready in time%s%s",
-             *conn->progress ? ": " : "", conn->progress);
+    if (session_state(conn->c->session) != SESSION_CONNECTED)
+        reason = session_error_text(conn->c->session);
+    snprintf(text, sizeof(text), "not ready in time%s%s", *reason ? ": " : "",
+             reason);
     control_send_error(conn, "timeout", text);
     control_finish(conn);
 }

@@ -290,6 +290,11 @@ int engagements_add(struct engagements *e, struct json_object *request,
 
     if (session_state(e->session) == SESSION_IDLE)
         return tp_error_set(err, -ENOTCONN, "not connected: run tp connect");
+    if (session_state(e->session) == SESSION_REFUSED)
+        return tp_error_set(err, -ENOTCONN,
+                            "not connected: %s; then run tp "
+                            "connect again",
+                            session_error_text(e->session));
     if (json_object_is_type(request, json_type_object)) {
         json_object_object_del(request, "id");
         engagement_files_strip(request);

@@ -67,6 +67,8 @@ static bool is_final(struct session *s, const struct link_failure *f)
     }
     if (!s->was_connected)
         return true;
+    if (!strcmp(f->code, "not-installed")) /* it was, and may be again */
+        return false;
     if (s->never_ms == 0)
         s->never_ms = now;
     return f->from_server && now - s->never_ms > SETTLE_MS;

@@ -1,6 +1,7 @@
 /* The flags of intercept and the like, environment files, docker run. */
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -178,6 +179,22 @@ START_TEST(test_sh_syntax)
     ck_assert_uint_eq(skipped, 1);
     unlink(path);
     tempdir_remove(dir);
+}
+END_TEST
+
+/* tp awaits signals itself by then; the program has them as ever. */
+START_TEST(test_a_program_has_its_signals)
+{
+    static char sh[] = "sh", flag[] = "-c", script[] = "kill -TERM $$; exit 3";
+    char *argv[] = {sh, flag, script, NULL};
+    struct tp_error err = {0};
+    sigset_t set, before;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, &before);
+    ck_assert_int_eq(program_run("sh", argv, NULL, -1, &err), 128 + SIGTERM);
+    sigprocmask(SIG_SETMASK, &before, NULL);
 }
 END_TEST
 
@@ -417,6 +434,7 @@ static Suite *suite(void)
     tcase_add_test(tc, test_files_are_private);
     tcase_add_loop_test(tc, test_docker_run, 0, sizeof(runs) / sizeof(*runs));
     tcase_add_test(tc, test_detached_is_seen);
+    tcase_add_test(tc, test_a_program_has_its_signals);
     tcase_add_test(tc, test_environment_of_docker);
     tcase_add_loop_test(tc, test_limits_of_docker, 0,
                         sizeof(limited) / sizeof(*limited));
