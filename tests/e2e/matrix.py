@@ -5,7 +5,7 @@ import json
 import re
 
 from conftest import DAEMON, E2E, run, wait_until
-from engage import local_program_args
+from engage import THROUGH_THE_CLUSTER, local_program_args
 
 NAMESPACE = "tp-matrix"
 BASE_PORT = 18100  # of the workstation; each workload has ten
@@ -267,7 +267,7 @@ def entry_of(cluster, w):
 def engage(cluster, verb, w, *flags, check=True):
     done = cluster.tp(
         verb, w.target, "--name", DAEMON, "-n", w.namespace, "--format", "json", "--yes",
-        *flags, check=check, timeout=120,
+        *THROUGH_THE_CLUSTER.get(verb, []), *flags, check=check, timeout=120,
     )  # fmt: skip
     return json.loads(done.stdout) if check else done
 

@@ -7,6 +7,7 @@ import time
 import pytest
 from conftest import DAEMON, MANAGER_NAMESPACE, install_chart, run, wait_until
 from engage import (
+    THROUGH_THE_CLUSTER,
     LOCAL_PORT,
     NAMED_SERVICE,
     NUMERIC_SERVICE,
@@ -84,8 +85,8 @@ def clean(spaces):
 
 def engage(cluster, ns, verb, target, *flags, check=True):
     done = cluster.tp(
-        verb, target, "--name", DAEMON, "-n", ns, "--format", "json", *flags,
-        check=check, timeout=180,
+        verb, target, "--name", DAEMON, "-n", ns, "--format", "json",
+        *THROUGH_THE_CLUSTER.get(verb, []), *flags, check=check, timeout=180,
     )  # fmt: skip
     return json.loads(done.stdout) if check else done
 

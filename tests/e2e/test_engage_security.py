@@ -12,7 +12,7 @@ import time
 
 import pytest
 from conftest import E2E, MANAGER_NAMESPACE, run, start_joined, wait_until
-from engage import NAMED_SERVICE, SECRET, service, who, workload
+from engage import NAMED_SERVICE, SECRET, THROUGH_THE_CLUSTER, service, who, workload
 from links import Link, manager_pods, target_of
 from test_security import upgrade, user
 
@@ -65,7 +65,8 @@ class Person:
         return self
 
     def engage(self, verb, target, *flags, check=True):
-        done = self.tp(verb, target, "-n", NS, "--format", "json", *flags, check=check)
+        way = THROUGH_THE_CLUSTER.get(verb, [])
+        done = self.tp(verb, target, "-n", NS, "--format", "json", *way, *flags, check=check)
         text = done.stdout + done.stderr
         return json.loads(done.stdout) if check else text
 

@@ -130,7 +130,7 @@ def until_local(cluster, box, url, seconds=10):
 def test_shortcut(clean, box):
     """The program is reached, and the link sees nothing of it."""
     with local_program():
-        engage(clean, "intercept", "limited", "--port", f"{LOCAL_PORT}:http")
+        engage(clean, "intercept", "limited", "--port", f"{LOCAL_PORT}:http", shortcut=True)
         until_local(clean, box, LOCAL)
         before = streams(clean)
         for _ in range(20):
@@ -149,7 +149,7 @@ def test_shortcut(clean, box):
 
 def test_shortcut_to_pods_that_come_and_go(clean, box):
     with local_program():
-        engage(clean, "intercept", "free", "--port", f"{LOCAL_PORT}:http")
+        engage(clean, "intercept", "free", "--port", f"{LOCAL_PORT}:http", shortcut=True)
         until_local(clean, box, FREE)
         until_local(clean, box, lambda: pod_url(clean, "free"))
         clean.kubectl("delete", "pod", "-n", NAMESPACE, "-l", "app=free", "--wait=true")
@@ -192,7 +192,7 @@ def test_shortcut_of_datagrams(clean, box):
          TOOLS, "python3", "-c", DATAGRAMS]
     )  # fmt: skip
     try:
-        engage(clean, "intercept", "free", "--port", "19001:9001/udp")
+        engage(clean, "intercept", "free", "--port", "19001:9001/udp", shortcut=True)
 
         def is_local():
             sent, answer = link_bytes(clean, box)
@@ -209,7 +209,7 @@ def test_no_local_shortcut(clean, box):
     with local_program():
         engage(
             clean, "intercept", "limited", "--port", f"{LOCAL_PORT}:http",
-            "--no-local-shortcut",
+            "--no-local-shortcut", shortcut=True,
         )  # fmt: skip
         until_answered_by(box, LOCAL, "local")
         before = streams(clean)
@@ -221,7 +221,7 @@ def test_no_local_shortcut(clean, box):
 def test_shortcut_fails_open(clean, box):
     """Nobody listens here any more: the cluster answers, at once."""
     with local_program():
-        engage(clean, "intercept", "limited", "--port", f"{LOCAL_PORT}:http")
+        engage(clean, "intercept", "limited", "--port", f"{LOCAL_PORT}:http", shortcut=True)
         until_local(clean, box, LOCAL)
     until_answered_by(box, LOCAL, "limited", 5)
 
