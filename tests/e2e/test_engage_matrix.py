@@ -116,6 +116,7 @@ def test_cell(cells, verb, name, tmp_path):
     try:
         assert engage(cells.cluster, verb, w, *flags)["phase"] == "ready"
         before = cells.pods(w)[0]  # two: its second container is new to the agent
+        wait_for("nothing of a rollout", lambda: cells.going(w) == 0)
         check_listed(cells, w, verb)
         if verb == "intercept":
             check_routed(cells, w)
