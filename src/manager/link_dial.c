@@ -126,7 +126,7 @@ static const struct tunnel_stream_ops dial_ops = {
 
 static void dialled_cb(void *arg, int status)
 {
-    count(arg, limit_error(status));
+    count(arg, status);
 }
 
 static void start_cb(struct dial_job *job)
@@ -139,7 +139,7 @@ static void start_cb(struct dial_job *job)
     rc = tunnel_serve(d->link->links->env.loop, d->stream, &d->config, &ops,
                       d->link);
     if (rc < 0)
-        tunnel_stream_answer(d->stream, rc);
+        tunnel_stream_answer(d->stream, limit_error(rc));
     free(d);
 }
 

@@ -37,6 +37,15 @@ static void tell(struct serving *v, int status)
         v->ops->dialled_cb(v->arg, status);
 }
 
+/* No local port is left towards that address, or no descriptor: what is told
+ * the client is a limit, and its retransmit may find one. */
+static int limit_error(int error)
+{
+    return error == -EADDRNOTAVAIL || error == -EAGAIN || error == -ENFILE
+               ? -EMFILE
+               : error;
+}
+
 /* ---- sockets ---- */
 
 static int set_options(int fd, const struct tunnel_serve_config *config)
@@ -120,6 +129,7 @@ static void connected_cb(void *arg, int status, int fd)
     struct serving *v = arg;
 
     v->op = NULL;
+    status = limit_error(status);
     tell(v, status);
     if (status < 0) {
         tunnel_stream_answer(v->stream, status); /* closed_cb() follows */
