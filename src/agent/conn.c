@@ -182,23 +182,6 @@ static void opened_cb(void *arg, int status)
         relay_set_tap(c->relay, sent_cb, c);
 }
 
-/* Nothing is taken from either side before the two are joined. */
-static ssize_t pull_cb(void *arg, void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return -EAGAIN;
-}
-
-static ssize_t push_cb(void *arg, const void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return 0;
-}
-
 static void eof_cb(void *arg)
 {
     (void)arg;
@@ -216,8 +199,8 @@ static void closed_cb(void *arg, int status)
         offer_next(c);
 }
 
-static const struct tunnel_stream_ops offer_ops = {opened_cb, pull_cb, push_cb,
-                                                   eof_cb, closed_cb};
+static const struct tunnel_stream_ops offer_ops = {
+    opened_cb, tunnel_hold_pull, tunnel_hold_push, eof_cb, closed_cb};
 
 /* To the next engagement that wants it and is reachable, or to the app. */
 static void offer_next(struct conn *c)

@@ -57,22 +57,6 @@ static void waiting_closed_cb(void *arg, int status)
     uv_cancel((uv_req_t *)&d->resolve);
 }
 
-static ssize_t waiting_pull_cb(void *arg, void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return -EAGAIN;
-}
-
-static ssize_t waiting_push_cb(void *arg, const void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return 0;
-}
-
 static void waiting_eof_cb(void *arg)
 {
     struct delivery *d = arg;
@@ -81,8 +65,8 @@ static void waiting_eof_cb(void *arg)
 }
 
 static const struct tunnel_stream_ops waiting_ops = {
-    .pull_cb = waiting_pull_cb,
-    .push_cb = waiting_push_cb,
+    .pull_cb = tunnel_hold_pull,
+    .push_cb = tunnel_hold_push,
     .eof_cb = waiting_eof_cb,
     .closed_cb = waiting_closed_cb,
 };

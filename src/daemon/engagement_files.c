@@ -129,22 +129,6 @@ static void opened_cb(void *arg, int status)
         conn_free(c);
 }
 
-static ssize_t pull_cb(void *arg, void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return -EAGAIN;
-}
-
-static ssize_t push_cb(void *arg, const void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return 0; /* stays in the window until the relay takes it */
-}
-
 static void eof_cb(void *arg)
 {
     (void)arg;
@@ -161,8 +145,8 @@ static void closed_cb(void *arg, int status)
 
 static const struct tunnel_stream_ops stream_ops = {
     .opened_cb = opened_cb,
-    .pull_cb = pull_cb,
-    .push_cb = push_cb,
+    .pull_cb = tunnel_hold_pull,
+    .push_cb = tunnel_hold_push,
     .eof_cb = eof_cb,
     .closed_cb = closed_cb,
 };

@@ -62,22 +62,6 @@ static void opened_cb(void *arg, int status)
     free(w);
 }
 
-static ssize_t pull_cb(void *arg, void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return -EAGAIN;
-}
-
-static ssize_t push_cb(void *arg, const void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return 0;
-}
-
 static void eof_cb(void *arg)
 {
     struct waiting *w = arg;
@@ -96,8 +80,8 @@ static void closed_cb(void *arg, int status)
 
 static const struct tunnel_stream_ops waiting_ops = {
     .opened_cb = opened_cb,
-    .pull_cb = pull_cb,
-    .push_cb = push_cb,
+    .pull_cb = tunnel_hold_pull,
+    .push_cb = tunnel_hold_push,
     .eof_cb = eof_cb,
     .closed_cb = closed_cb,
 };

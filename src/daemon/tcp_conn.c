@@ -112,23 +112,6 @@ static void conn_opened_cb(void *arg, int status)
         tcp_conn_opened(c);
 }
 
-static ssize_t conn_pull_cb(void *arg, void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return -EAGAIN;
-}
-
-/* The far end's bytes stay in the stream until the relay takes them. */
-static ssize_t conn_push_cb(void *arg, const void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return 0;
-}
-
 /* Only of a far end that says nothing at all: bytes would not be taken. */
 static void conn_eof_cb(void *arg)
 {
@@ -161,8 +144,8 @@ static void conn_closed_cb(void *arg, int status)
 
 static const struct tunnel_stream_ops conn_ops = {
     .opened_cb = conn_opened_cb,
-    .pull_cb = conn_pull_cb,
-    .push_cb = conn_push_cb,
+    .pull_cb = tunnel_hold_pull,
+    .push_cb = tunnel_hold_push,
     .eof_cb = conn_eof_cb,
     .closed_cb = conn_closed_cb,
 };

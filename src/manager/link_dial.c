@@ -26,15 +26,6 @@ struct dial {
     struct tunnel_serve_config config;
 };
 
-/* No local port is left towards that address, or no descriptor: the client's
- * retransmit may find one. */
-static int limit_error(int error)
-{
-    return error == -EADDRNOTAVAIL || error == -EAGAIN || error == -ENFILE
-               ? -EMFILE
-               : error;
-}
-
 static void count(struct link *link, int error)
 {
     link->links->env.metrics->dials[metrics_dial_outcome(error)]++;
@@ -92,22 +83,6 @@ static void dial_closed_cb(void *arg, int status)
     free(d);
 }
 
-static ssize_t dial_pull_cb(void *arg, void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return -EAGAIN;
-}
-
-static ssize_t dial_push_cb(void *arg, const void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return 0; /* stays in the window until somebody takes it */
-}
-
 static void dial_eof_cb(void *arg)
 {
     struct dial *d = arg;
@@ -116,8 +91,8 @@ static void dial_eof_cb(void *arg)
 }
 
 static const struct tunnel_stream_ops dial_ops = {
-    .pull_cb = dial_pull_cb,
-    .push_cb = dial_push_cb,
+    .pull_cb = tunnel_hold_pull,
+    .push_cb = tunnel_hold_push,
     .eof_cb = dial_eof_cb,
     .closed_cb = dial_closed_cb,
 };
@@ -139,7 +114,7 @@ static void start_cb(struct dial_job *job)
     rc = tunnel_serve(d->link->links->env.loop, d->stream, &d->config, &ops,
                       d->link);
     if (rc < 0)
-        tunnel_stream_answer(d->stream, limit_error(rc));
+        tunnel_stream_answer(d->stream, rc);
     free(d);
 }
 

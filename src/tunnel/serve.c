@@ -87,22 +87,6 @@ static void closed_cb(void *arg, int status)
     finish(v);
 }
 
-static ssize_t pull_cb(void *arg, void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return -EAGAIN;
-}
-
-static ssize_t push_cb(void *arg, const void *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-    return 0; /* stays in the window until the relay takes it */
-}
-
 static void eof_cb(void *arg)
 {
     struct serving *v = arg;
@@ -111,8 +95,8 @@ static void eof_cb(void *arg)
 }
 
 static const struct tunnel_stream_ops waiting_ops = {
-    .pull_cb = pull_cb,
-    .push_cb = push_cb,
+    .pull_cb = tunnel_hold_pull,
+    .push_cb = tunnel_hold_push,
     .eof_cb = eof_cb,
     .closed_cb = closed_cb,
 };
@@ -186,7 +170,7 @@ static int connect_udp(const struct tunnel_serve_config *config)
 static int serve_udp(struct serving *v,
                      const struct tunnel_serve_config *config)
 {
-    int fd = connect_udp(config);
+    int fd = limit_error(connect_udp(config));
 
     tell(v, fd < 0 ? fd : 0);
     if (fd < 0)

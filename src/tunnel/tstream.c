@@ -13,12 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static ssize_t null_pull_cb(void *arg, void *data, size_t len)
+ssize_t tunnel_hold_pull(void *arg, void *data, size_t len)
 {
     (void)arg;
     (void)data;
     (void)len;
     return -EAGAIN;
+}
+
+ssize_t tunnel_hold_push(void *arg, const void *data, size_t len)
+{
+    (void)arg;
+    (void)data;
+    (void)len;
+    return 0;
 }
 
 static ssize_t null_push_cb(void *arg, const void *data, size_t len)
@@ -40,7 +48,8 @@ static void null_status_cb(void *arg, int status)
 }
 
 static const struct tunnel_stream_ops null_ops = {
-    null_status_cb, null_pull_cb, null_push_cb, null_eof_cb, null_status_cb};
+    null_status_cb, tunnel_hold_pull, null_push_cb, null_eof_cb,
+    null_status_cb};
 
 struct tunnel_stream *tstream_create(struct tunnel *t, enum tunnel_kind kind)
 {

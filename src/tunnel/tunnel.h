@@ -81,6 +81,10 @@ struct tunnel_stream_ops {
      * reset; -EPIPE: the link is gone. */
     void (*closed_cb)(void *arg, int status);
 };
+/* For who waits: nothing is sent, and what comes stays in the window until the
+ * stream has another user. */
+ssize_t tunnel_hold_pull(void *arg, void *data, size_t len);
+ssize_t tunnel_hold_push(void *arg, const void *data, size_t len);
 
 struct tunnel_ops {
     /* Server: a peer opens a stream. Keep it: tunnel_stream_set_user() now and
