@@ -43,6 +43,8 @@ char *image_find_archive(void)
         path = archive_in(self, "/build/images");
         if (!path)
             path = archive_in(self, "");
+        if (!path) /* installed, whatever the prefix was when it was built */
+            path = archive_in(self, "/../share/" PACKAGE);
         if (path)
             return path;
     }
