@@ -188,12 +188,12 @@ static void mount_line_cb(void *arg, const char *line)
         snprintf(m->error, sizeof(m->error), "%s", text);
 }
 
+/* A zero byte, which is an empty line; another byte says that it failed. */
 static void mount_ready_cb(void *arg, const char *line)
 {
     struct mounting *m = arg;
 
-    (void)line;
-    if (m->state != STARTING)
+    if (m->state != STARTING || *line)
         return;
     uv_timer_stop(m->timer);
     m->state = UP;
