@@ -39,7 +39,9 @@ struct transport {
 /* Takes the socket; NULL only without memory (then it is closed). */
 struct transport *transport_create_raw(int fd);
 
-/* The identity stays the caller's and must outlive the transport. */
-struct transport *transport_create_ssh(int fd, const struct ssh_identity *id);
+/* The identity stays the caller's and must outlive the transport; `given`, if
+ * it is not NULL, is used instead of it and is the transport's from here on. */
+struct transport *transport_create_ssh(int fd, const struct ssh_identity *id,
+                                       struct ssh_identity *given);
 
 #endif

@@ -33,6 +33,7 @@ enum ssh_state {
 struct ssh_transport {
     struct transport base;
     const struct ssh_identity *id;
+    struct ssh_identity *given; /* owned, or NULL */
     LIBSSH2_SESSION *session;
     LIBSSH2_CHANNEL *channel;
     enum ssh_state state;
@@ -213,6 +214,7 @@ static void ssh_destroy(struct transport *t)
     if (s->session)
         libssh2_session_free(s->session);
     close(t->fd);
+    ssh_identity_destroy(s->given);
     free(s);
 }
 
@@ -225,7 +227,8 @@ static const struct transport_ops ssh_ops = {
     .destroy = ssh_destroy,
 };
 
-struct transport *transport_create_ssh(int fd, const struct ssh_identity *id)
+struct transport *transport_create_ssh(int fd, const struct ssh_identity *id,
+                                       struct ssh_identity *given)
 {
     struct ssh_transport *s = calloc(1, sizeof(*s));
 
@@ -234,11 +237,13 @@ struct transport *transport_create_ssh(int fd, const struct ssh_identity *id)
     if (!s || !s->session) {
         free(s);
         close(fd);
+        ssh_identity_destroy(given);
         return NULL;
     }
     libssh2_session_set_blocking(s->session, 0);
     s->base.ops = &ssh_ops;
     s->base.fd = fd;
-    s->id = id;
+    s->given = given;
+    s->id = given ? given : id;
     return &s->base;
 }

@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libtp-base.a
 libtp_base_a_SOURCES = \
+	src/base/broker.c src/base/broker.h \
 	src/base/bucket.c src/base/bucket.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/cleanup.h \

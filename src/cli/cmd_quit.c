@@ -9,6 +9,8 @@
 #include "cli/common_options.h"
 #include "cli/daemon.h"
 #include "cli/engage.h"
+#include "cli/volume_plugin.h"
+#include "engine/plugin.h"
 
 #define ASK_MS    6000
 #define STOP_SECS 5
@@ -61,6 +63,16 @@ static void warn_joined(struct cli *cli, struct json_object *joined)
             json_get_str(json_object_array_get_idx(joined, i), "name", ""));
 }
 
+/* Not from under anybody: Docker refuses that, and then it stays. */
+static void remove_control_volume(struct engine *e, const struct daemon *d)
+{
+    cleanup_free char *volume = volume_control_name(d->name);
+    struct tp_error ignored = {0};
+
+    if (d->has_volumes && volume)
+        engine_volume_remove(e, volume, &ignored);
+}
+
 static int remove_daemon(struct cli *cli, struct engine *e,
                          const struct daemon *d, struct json_object *entry,
                          struct tp_error *err)
@@ -77,6 +89,8 @@ static int remove_daemon(struct cli *cli, struct engine *e,
         disconnect(cli, e, d);
     }
     rc = engine_container_remove(e, d->id, err);
+    if (rc == 0)
+        remove_control_volume(e, d);
     if (rc == 0)
         cli_print(cli, "Quit: the container %s is removed\n", d->name);
     return rc;

@@ -15,6 +15,7 @@ libtp_cli_a_SOURCES = \
 	src/cli/cmd_status.c \
 	src/cli/cmd_uninstall.c \
 	src/cli/cmd_version.c \
+	src/cli/cmd_volume.c \
 	src/cli/cmd_volumes.c \
 	src/cli/commands.c src/cli/commands.h \
 	src/cli/common_options.c src/cli/common_options.h \
@@ -35,7 +36,9 @@ libtp_cli_a_SOURCES = \
 	src/cli/program.c src/cli/program.h \
 	src/cli/publish.c src/cli/publish.h \
 	src/cli/reach.c src/cli/reach.h \
-	src/cli/session.c src/cli/session.h
+	src/cli/session.c src/cli/session.h \
+	src/cli/state.c src/cli/state.h \
+	src/cli/volume_plugin.c src/cli/volume_plugin.h
 CLI_LIBS = libtp-cli.a $(ENGINE_LIBS) $(KUBE_LIBS)
 
 bin_PROGRAMS += tp

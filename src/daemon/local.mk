@@ -41,7 +41,8 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/session_internal.h \
 	src/daemon/session_links.c \
 	src/daemon/session_state.c src/daemon/session_state.h \
-	src/daemon/session_status.c
+	src/daemon/session_status.c \
+	src/daemon/volume_socket.c src/daemon/volume_socket.h
 DAEMON_LIBS = libtp-daemon.a $(TUNNEL_LIBS) $(DATAPATH_LIBS)
 
 bin_PROGRAMS += tp-daemon
