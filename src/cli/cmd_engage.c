@@ -481,7 +481,15 @@ static const struct cli_option ingest_options[] = {
     "starts its\ncontainer in the session's network. The engagement ends "     \
     "with it, and its exit status is tp's. With --limits the container may "   \
     "use as much cpu and\nmemory as the one in the cluster, unless flags of "  \
-    "docker's say otherwise.\nWORKLOAD is NAME or KIND/NAME "                  \
+    "docker's say otherwise.\n"                                                \
+    "\nThe container's volumes: 'docker run' gets each at its own path, by "   \
+    "the Docker plugin (tp\nvolume install), unless its own -v, --mount or "   \
+    "--tmpfs is there, above or below. --mount\nmounts them on this host, "    \
+    "/data at DIRECTORY/data, as long as the engagement lasts; a\ncommand of " \
+    "this host finds DIRECTORY in $TP_ROOT. It needs fusermount3, not root. "  \
+    "For other\nSFTP clients --local-mount-port says which key and "           \
+    "configuration to use. Ending the\nengagement waits until what was "       \
+    "written has reached the pod.\n\nWORKLOAD is NAME or KIND/NAME "                  \
     "(deploy, sts, ds, rs, pod).\n"
 
 #define EXITS                                                                  \
@@ -577,10 +585,11 @@ const struct cli_command cmd_ingest = {
     .name = "ingest",
     .summary = "a workload's environment, without its traffic",
     .usage = USAGE,
-    .details = "The variables of WORKLOAD's container for files or a command "
-               "here; its traffic stays in\nthe cluster, and the container "
+    .details = "The variables and volumes (read-only) of WORKLOAD's container "
+               "for files or a command here; its traffic stays in\nthe cluster, and the container "
                "goes on running.\n" DETAILS_COMMAND,
     .example = "  tp ingest web --env-file web.env\n"
+               "  tp ingest web --mount ./web -- ./server --root ./web/data\n"
                "  tp ingest web -- docker run --rm -it myimage\n",
     .exits = EXITS,
     .options = ingest_options,

@@ -116,6 +116,14 @@ static char *find_program(const char *name)
     return NULL;
 }
 
+static bool may_mount(const char *fusermount)
+{
+    struct stat st;
+
+    return geteuid() == 0 ||
+           (stat(fusermount, &st) == 0 && st.st_mode & S_ISUID);
+}
+
 static int check_host(struct host_mount *m, struct tp_error *err)
 {
     cleanup_free char *unmounter = find_program("fusermount3");
@@ -129,6 +137,11 @@ static int check_host(struct host_mount *m, struct tp_error *err)
         return tp_error_set(err, -ENOENT,
                             "--mount needs fusermount3: install the package "
                             "fuse3 (or use --local-mount-port)");
+    if (!may_mount(unmounter))
+        return tp_error_set(err, -EPERM,
+                            "--mount needs a fusermount3 that may mount: %s is "
+                            "not setuid root (or use --local-mount-port)",
+                            unmounter);
     if (access("/dev/fuse", F_OK) < 0)
         return tp_error_set(err, -ENODEV,
                             "--mount needs /dev/fuse, which is not there: "

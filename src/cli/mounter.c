@@ -59,7 +59,7 @@ static const char *last_said(struct mounter *m)
     m->said[m->said_len] = '\0';
     for (size_t i = 0; i < m->said_len; i++) {
         if (m->said[i] == '\n')
-            m->said[i] = i + 1 < m->said_len ? ';' : '\0';
+            m->said[i] = i + 1 < m->said_len ? ' ' : '\0';
     }
     return m->said_len ? m->said : "tp-mount ended";
 }
