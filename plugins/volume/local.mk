@@ -17,3 +17,11 @@ tp_volume_SOURCES = plugins/volume/main.c
 tp_volume_LDADD = $(VOLUME_LIBS)
 
 EXTRA_DIST += plugins/volume/config.json plugins/volume/README.md
+
+if HAVE_CHECK
+check_PROGRAMS += check_volume
+check_volume_SOURCES = tests/unit/check_volume.c
+check_volume_CPPFLAGS = -I$(top_srcdir) $(AM_CPPFLAGS)
+check_volume_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_volume_LDADD = $(VOLUME_LIBS) $(CHECK_LIBS)
+endif

@@ -262,7 +262,7 @@ static int start_mount(struct mounting *m, const struct served *s)
     if (!options || !point || !source)
         return -ENOMEM;
     config.argv = (const char *const[]){
-        "/usr/bin/tp-mount", "-f", "-o", options, source, point, NULL};
+        m->v->all->mount_program, "-f", "-o", options, source, point, NULL};
     m->mount = program_start(&config);
     return m->mount ? 0 : -EIO;
 }
@@ -329,8 +329,8 @@ static int start_broker(struct mounting *m, const char *dir)
         return -errno;
     m->pair = pair[0];
     config.shared_fd = pair[1];
-    config.argv = (const char *const[]){"/usr/bin/tp-volume", "broker", dir,
-                                        m->v->o.engagement, NULL};
+    config.argv = (const char *const[]){m->v->all->broker_program, "broker",
+                                        dir, m->v->o.engagement, NULL};
     m->broker = program_start(&config);
     close(pair[1]);
     return m->broker ? 0 : -EIO;

@@ -223,6 +223,8 @@ int volumes_load(struct volumes *vs, uv_loop_t *loop, const char *root,
     memset(vs, 0, sizeof(*vs));
     TAILQ_INIT(&vs->list);
     vs->loop = loop;
+    vs->broker_program = "/usr/bin/tp-volume";
+    vs->mount_program = "/usr/bin/tp-mount";
     vs->root = strdup(root);
     if (!vs->root || asprintf(&path, "%s/" STATE_FILE, root) < 0)
         return tp_error_set(err, -ENOMEM, "out of memory");

@@ -28,6 +28,8 @@ struct volume {
 struct volumes {
     uv_loop_t *loop;
     char *root; /* the propagated mount */
+    /* Paths of programs; tests set others. */
+    const char *broker_program, *mount_program;
     TAILQ_HEAD(volume_list, volume) list;
     size_t count;
 };
