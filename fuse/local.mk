@@ -10,6 +10,7 @@ tp_mount_SOURCES = \
 	fuse/file.c fuse/file.h \
 	fuse/helper.c fuse/helper.h \
 	fuse/journal.c fuse/journal.h \
+	fuse/lanes.c fuse/lanes.h \
 	fuse/listing.c fuse/listing.h \
 	fuse/main.c \
 	fuse/memory.h \
@@ -22,6 +23,8 @@ tp_mount_SOURCES = \
 	fuse/read.c fuse/read.h \
 	fuse/ssh_identity.c fuse/ssh_identity.h \
 	fuse/transport.h fuse/transport_raw.c fuse/transport_ssh.c \
+	fuse/transport_thread.c \
+	fuse/window.c fuse/window.h \
 	fuse/worker.c fuse/worker.h \
 	fuse/write.c fuse/write.h
 tp_mount_CPPFLAGS = -I$(top_srcdir) $(AM_CPPFLAGS)

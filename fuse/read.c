@@ -81,29 +81,13 @@ static void step_all(struct file *f)
     file_unref(f);
 }
 
-static void count_rate(struct file *f, uint32_t bytes)
-{
-    uint64_t now = conn_clock(), rtt = conn_rtt(f->m->conns[META]);
-    uint64_t interval = 2 * rtt > 10000 ? 2 * rtt : 10000;
-
-    f->rate_bytes += bytes;
-    if (f->rate_at == 0) {
-        f->rate_at = now;
-        f->rate_bytes = 0;
-    } else if (now - f->rate_at > interval) {
-        f->rate = f->rate_bytes * 1000000 / (now - f->rate_at);
-        f->rate_at = now;
-        f->rate_bytes = 0;
-    }
-}
-
 static void block_done(struct block *b, int err)
 {
     struct file *f = b->file;
 
     b->ready = true;
     b->err = err == -ECONNRESET || err == -ETIMEDOUT ? -EIO : err;
-    count_rate(f, b->got);
+    window_count(&f->speed, b->got, conn_rtt(f->m->conns[META]));
     if (b->orphan)
         block_free(b);
     step_all(f);
@@ -192,14 +176,11 @@ static struct block *find_block(struct file *f, uint64_t at, uint64_t *gap)
 
 static uint32_t window_limit(const struct file *f)
 {
-    uint64_t limit = 2 * f->rate * conn_rtt(f->m->conns[META]) / 1000000;
+    uint64_t limit =
+        window_bytes(&f->speed, conn_rtt(f->m->conns[META]), WINDOW_MIN);
     size_t writes = f->m->write_bytes;
     uint64_t most = writes < READS_MAX ? READS_MAX - writes / 2 : READS_MAX / 2;
 
-    if (f->rate == 0)
-        limit = 2 * WINDOW_MIN;
-    if (limit < WINDOW_MIN)
-        limit = WINDOW_MIN;
     return (uint32_t)(limit < most ? limit : most);
 }
 
