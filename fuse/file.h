@@ -59,6 +59,7 @@ struct file {
     /* read.c */
     struct block_list blocks;
     struct read_op_list ops; /* waiting */
+    bool gathering, go_on, going_on;
     uint64_t next, ahead_to;
     uint32_t window;     /* that is wanted ahead; 0: it jumps */
     struct window speed; /* of what is read */

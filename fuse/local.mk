@@ -1,6 +1,7 @@
 bin_PROGRAMS += tp-mount
 tp_mount_SOURCES = \
 	fuse/attributes.c \
+	fuse/block.c fuse/block.h \
 	fuse/carrier.c fuse/carrier.h \
 	fuse/confine.c fuse/confine.h \
 	fuse/conn.c fuse/conn.h fuse/conn_internal.h \
@@ -20,7 +21,8 @@ tp_mount_SOURCES = \
 	fuse/ops_attr.c fuse/ops_make.c fuse/ops_names.c fuse/ops_open.c \
 	fuse/options.c fuse/options.h \
 	fuse/prefetch.c fuse/prefetch.h \
-	fuse/read.c fuse/read.h \
+	fuse/read.c fuse/read.h fuse/read_ahead.c \
+	fuse/readdir.c \
 	fuse/ssh_identity.c fuse/ssh_identity.h \
 	fuse/transport.h fuse/transport_raw.c fuse/transport_ssh.c \
 	fuse/transport_thread.c \
