@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/broker.h"
+
 #define MAX_ADDRESSES 8
 #define SOCKET_BYTES  (4 * 1024 * 1024)
 
@@ -20,6 +22,7 @@ struct carrier {
     unsigned n, next;
     int fds[MOUNT_FDS];
     int n_fds, fds_given;
+    int broker; /* -1: none */
     unsigned timeout;
 };
 
@@ -67,8 +70,13 @@ struct carrier *carrier_create(const struct mount_options *o,
     c->timeout = o->timeout;
     c->n_fds = o->n_fds;
     memcpy(c->fds, o->fds, sizeof(c->fds));
+    c->broker = o->broker_fd;
     if (o->socket)
         rc = set_unix(c, o->socket, err);
+    else if (c->broker >= 0)
+        rc = fcntl(c->broker, F_SETFL, O_NONBLOCK) < 0
+                 ? tp_error_errno(err, -errno, "broker_fd")
+                 : 0;
     else if (o->n_fds == 0)
         rc = look_up(c, o, err);
     if (rc < 0) {
@@ -85,12 +93,12 @@ void carrier_destroy(struct carrier *c)
 
 bool carrier_redials(const struct carrier *c)
 {
-    return c->n > 0;
+    return c->n > 0 || c->broker >= 0;
 }
 
 int carrier_count(const struct carrier *c)
 {
-    return c->n > 0 ? MOUNT_FDS : c->n_fds;
+    return carrier_redials(c) ? MOUNT_FDS : c->n_fds;
 }
 
 unsigned carrier_addresses(const struct carrier *c)
@@ -134,14 +142,41 @@ static int take_inherited(struct carrier *c)
     return fd;
 }
 
-int carrier_open(struct carrier *c)
+/* Answers come in the order of the requests, and any of them will do. */
+static int take_brokered(struct carrier *c, struct carrier_turn *turn,
+                         struct ssh_identity **identity, struct tp_error *err)
+{
+    struct broker_answer answer;
+    int rc = turn->asked ? 0 : broker_ask(c->broker), fd;
+
+    if (rc == 0)
+        rc = broker_receive(c->broker, &answer);
+    turn->asked = rc == -EAGAIN;
+    if (rc < 0)
+        return turn->asked ? rc : tp_error_errno(err, rc, "broker");
+    if (answer.error) {
+        rc = tp_error_set(err, -ECONNREFUSED, "%s", answer.error);
+    } else if (!(*identity = ssh_identity_given(answer.hostkey, answer.key))) {
+        rc = tp_error_set(err, -ENOMEM, "out of memory");
+    } else {
+        tune(answer.fd, AF_UNIX, c->timeout);
+        rc = fcntl(answer.fd, F_SETFL, O_NONBLOCK) < 0
+                 ? tp_error_errno(err, -errno, "broker")
+                 : 0;
+    }
+    fd = answer.fd;
+    if (rc == 0)
+        answer.fd = -1;
+    broker_answer_release(&answer);
+    return rc < 0 ? rc : fd;
+}
+
+static int dial(struct carrier *c)
 {
     const struct sockaddr *to;
     unsigned i;
     int fd, rc;
 
-    if (c->n == 0)
-        return take_inherited(c);
     i = c->next++ % c->n;
     to = (const struct sockaddr *)&c->address[i];
     fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -154,4 +189,16 @@ int carrier_open(struct carrier *c)
         return rc;
     }
     return fd;
+}
+
+int carrier_open(struct carrier *c, struct carrier_turn *turn,
+                 struct ssh_identity **identity, struct tp_error *err)
+{
+    int fd;
+
+    *identity = NULL;
+    if (c->broker >= 0)
+        return take_brokered(c, turn, identity, err);
+    fd = c->n == 0 ? take_inherited(c) : dial(c);
+    return fd < 0 ? tp_error_errno(err, fd, "connect") : fd;
 }

@@ -44,7 +44,8 @@ struct conn {
     struct conn_config config;
     enum conn_state state;
     struct transport *transport;
-    uv_poll_t *poll;     /* with the transport */
+    uv_poll_t *poll; /* with the transport */
+    struct carrier_turn turn;
     uv_timer_t tick;     /* time-outs; runs while something is awaited */
     uv_prepare_t before; /* sends what one turn of the loop has made */
     struct tp_error failure;

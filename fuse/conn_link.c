@@ -12,6 +12,7 @@
 
 #define BACKOFF_FIRST 100 /* ms */
 #define BACKOFF_LAST  2000
+#define BROKER_MS     5 /* between looks for its answer */
 #define REPEATS_MAX   16
 
 static uint64_t now_ms(const struct conn *c)
@@ -230,19 +231,24 @@ void conn_lose(struct conn *c, int err, const char *why)
 
 int conn_start_link(struct conn *c)
 {
-    int fd = carrier_open(c->config.carrier);
+    struct ssh_identity *given;
+    int fd = carrier_open(c->config.carrier, &c->turn, &given, &c->failure);
 
+    if (fd == -EAGAIN)
+        uv_timer_start(&c->tick, conn_tick, BROKER_MS, TICK_MS);
     if (fd < 0)
-        return tp_error_errno(&c->failure, fd, "connect");
+        return fd;
     c->failure.code = 0;
     c->transport = c->config.identity
-                       ? transport_create_ssh(fd, c->config.identity)
+                       ? transport_create_ssh(fd, c->config.identity, given)
                        : transport_create_raw(fd);
     mem_check(c->transport);
+    if (c->config.identity && c->config.threaded)
+        c->transport = transport_create_thread(c->transport);
     c->state = CONN_OPENING;
     c->last_rx = now_ms(c);
     c->poll = mem_alloc(sizeof(*c->poll));
-    uv_poll_init(c->config.loop, c->poll, fd);
+    uv_poll_init(c->config.loop, c->poll, c->transport->fd);
     c->poll->data = c;
     run(c);
     return 0;
@@ -299,7 +305,7 @@ static void check_link(struct conn *c)
     } else if (now >= c->dial_at && may_dial(c)) {
         int rc = conn_start_link(c);
 
-        if (rc < 0)
+        if (rc < 0 && rc != -EAGAIN)
             conn_lose(c, rc, "connect");
     }
 }

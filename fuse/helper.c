@@ -274,7 +274,7 @@ int helper_run(const struct mount_options *o, int sock, pid_t worker,
         tell_starter(started_fd, 1);
         return EXIT_FAILURE;
     }
-    if (started_fd >= 0)
+    if (started_fd >= 0 && !o->foreground)
         leave_terminal();
     tell_starter(started_fd, 0);
     rc = watch(&h);

@@ -52,6 +52,8 @@ static int run(const struct mount_options *o, int started_fd)
         _exit(worker_run(o, socks[1]));
     }
     close(socks[1]);
+    if (o->broker_fd >= 0)
+        close(o->broker_fd); /* what connects is the worker's alone */
     return helper_run(o, socks[0], worker, started_fd);
 }
 
@@ -94,7 +96,7 @@ int main(int argc, char **argv)
     } else if (o.version) {
         puts("tp-mount " VERSION);
     } else {
-        status = o.foreground ? run(&o, -1) : run_in_background(&o);
+        status = o.foreground ? run(&o, o.ready_fd) : run_in_background(&o);
     }
     mount_options_release(&o);
     return status;

@@ -24,6 +24,10 @@ static const struct option_row {
     {"port", TEXT, AT(port), "=PORT  of SSH (22)"},
     {"socket", TEXT, AT(socket), "=PATH  a unix socket instead of HOST"},
     {"fd", FDS, 0, "=N[:M]  inherited sockets instead of HOST"},
+    {"broker_fd", NUMBER, AT(broker_fd),
+     "=N  an inherited socket where connections and keys are asked for"},
+    {"ready_fd", NUMBER, AT(ready_fd),
+     "=N  with -f: a zero byte is written there once it is mounted"},
     {"raw", FLAG, AT(raw), "  no SSH on what socket= or fd= names"},
     {"identity", TEXT, AT(identity), "=FILE  the private key"},
     {"identity_fd", NUMBER, AT(identity_fd), "=N  read it from there instead"},
@@ -198,6 +202,8 @@ static int set_defaults(struct mount_options *o)
 {
     memset(o, 0, sizeof(*o));
     o->identity_fd = -1;
+    o->broker_fd = -1;
+    o->ready_fd = -1;
     o->timeout = 30;
     o->attr_timeout = 3;
     return 0;
@@ -207,10 +213,13 @@ static int check(struct mount_options *o, struct tp_error *err)
 {
     const struct passwd *pw = getpwuid(geteuid());
 
-    if (o->n_fds == 0 && !o->socket && !*o->host)
+    if (o->n_fds == 0 && !o->socket && o->broker_fd < 0 && !*o->host)
         return tp_error_set(err, -EINVAL, "no host before ':'");
-    if (o->n_fds && o->socket)
-        return tp_error_set(err, -EINVAL, "give one of socket= and fd=");
+    if ((o->n_fds > 0) + (o->socket != NULL) + (o->broker_fd >= 0) > 1)
+        return tp_error_set(err, -EINVAL,
+                            "give one of socket=, fd= and broker_fd=");
+    if (o->broker_fd >= 0 && o->raw)
+        return tp_error_set(err, -EINVAL, "broker_fd= is SSH: not with raw");
     if (!o->user)
         o->user = strdup(pw ? pw->pw_name : "root");
     if (!o->port)

@@ -17,6 +17,8 @@ struct mount_options {
     char *socket;       /* a unix socket instead of host and port */
     int fds[MOUNT_FDS]; /* or these, inherited */
     int n_fds;
+    int broker_fd;  /* or who is asked for each (base/broker.h) */
+    int ready_fd;   /* one byte, 0, is written there once it is mounted */
     bool raw;       /* SFTP without SSH */
     char *identity; /* file of the private key */
     int identity_fd;

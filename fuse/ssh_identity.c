@@ -36,6 +36,8 @@ static int read_keys(struct ssh_identity *id, const struct mount_options *o,
     const char *home = getenv("HOME");
     char path[4096];
 
+    if (o->broker_fd >= 0)
+        return 0; /* each connection comes with its own */
     if (o->identity_fd >= 0) {
         snprintf(path, sizeof(path), "/dev/fd/%d", o->identity_fd);
         id->n_keys = 1;
@@ -90,12 +92,29 @@ struct ssh_identity *ssh_identity_create(const struct mount_options *o,
     }
     if (rc == 0 && o->hostkey)
         rc = (id->hostkey = strdup(o->hostkey)) ? 0 : -ENOMEM;
-    else if (rc == 0)
+    else if (rc == 0 && o->broker_fd < 0)
         rc = read_known_hosts(id, o, err);
     if (rc == 0)
         return id;
     if (rc == -ENOMEM)
         tp_error_set(err, rc, "out of memory");
+    ssh_identity_destroy(id);
+    return NULL;
+}
+
+struct ssh_identity *ssh_identity_given(const char *hostkey, const char *key)
+{
+    struct ssh_identity *id = calloc(1, sizeof(*id));
+
+    if (!id)
+        return NULL;
+    id->user = strdup("tp"); /* any will do */
+    id->host = strdup("the cluster's file server");
+    id->hostkey = strdup(hostkey);
+    id->keys[0] = strdup(key);
+    id->n_keys = 1;
+    if (id->user && id->host && id->hostkey && id->keys[0])
+        return id;
     ssh_identity_destroy(id);
     return NULL;
 }

@@ -28,6 +28,9 @@ struct ssh_identity {
 /* NULL with err filled: no key, an unreadable file. */
 struct ssh_identity *ssh_identity_create(const struct mount_options *o,
                                          struct tp_error *err);
+/* For one connection: this key, and only this host key (both copied). NULL: out
+ * of memory. */
+struct ssh_identity *ssh_identity_given(const char *hostkey, const char *key);
 void ssh_identity_destroy(struct ssh_identity *id);
 
 /* Before the handshake: ask for the kinds of host keys that we know. */

@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libtp-base.a
 libtp_base_a_SOURCES = \
+	src/base/broker.c src/base/broker.h \
 	src/base/bucket.c src/base/bucket.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/cleanup.h \
@@ -19,4 +20,5 @@ check_base_SOURCES = tests/unit/check_base.c
 check_base_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_base_LDADD = $(BASE_LIBS) $(CHECK_LIBS)
 endif
-EXTRA_DIST += tests/unit/suite.h tests/unit/tempdir.h
+EXTRA_DIST += tests/unit/suite.h tests/unit/quoted.h \
+	tests/unit/agent_pods.h tests/unit/tempdir.h

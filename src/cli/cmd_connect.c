@@ -27,6 +27,7 @@
 #include "cli/image.h"
 #include "cli/publish.h"
 #include "cli/session.h"
+#include "cli/volume_plugin.h"
 #include "kube/kubeconfig_url.h"
 
 #define ASK_MS         20000
@@ -44,6 +45,8 @@ struct connect {
     struct engine *engine;
     struct daemon daemon;
     struct reach reach;
+    struct volume_plugin volumes;
+    char *volume; /* the control volume, or NULL: volumes are not offered */
     struct json_object *exposed, *bindings, *hosts;
     struct json_object *session;
     char *container; /* id of the one that is used */
@@ -129,6 +132,35 @@ static int find_container(struct connect *c, struct tp_error *err)
     return rc;
 }
 
+/* Volumes are an offer: what is wrong with their plugin is said, no more. */
+static int find_volumes(struct connect *c, struct tp_error *err)
+{
+    const struct volume_plugin *p = &c->volumes;
+    bool runs = c->daemon.state == DAEMON_RUNNING;
+    int rc = volume_plugin_find(&c->volumes, c->engine, err);
+
+    if (rc < 0 || p->state == PLUGIN_ABSENT)
+        return rc;
+    if (p->state == PLUGIN_DISABLED)
+        cli_note(c->cli,
+                 "no volumes: the Docker plugin is disabled (docker plugin "
+                 "enable %s)",
+                 p->name);
+    else if (!p->ours)
+        cli_note(c->cli,
+                 "no volumes: the Docker plugin %s has keys that are not ours "
+                 "(tp volume install)",
+                 p->name);
+    else if (runs && !c->daemon.has_volumes)
+        cli_note(c->cli,
+                 "no volumes: the container '%s' is older than the "
+                 "volume plugin; run tp quit and tp connect",
+                 c->name);
+    else
+        c->volume = volume_control_name(c->name);
+    return 0;
+}
+
 static int check_cluster(struct connect *c, struct tp_error *err)
 {
     const struct kube_credentials *plugin = NULL;
@@ -184,6 +216,7 @@ static int build_session(struct connect *c, struct tp_error *err)
     if (rc < 0)
         return rc;
     in.host_subnets = subnets;
+    in.volumes = c->volume ? c->volumes.keys : NULL;
     c->session = session_build(&in, err);
     return c->session ? 0 : err->code;
 }
@@ -233,7 +266,9 @@ static int make_container(struct connect *c, struct tp_error *err)
                                   .networks = networks,
                                   .exposed = c->exposed,
                                   .bindings = c->bindings,
-                                  .hosts = c->hosts};
+                                  .hosts = c->hosts,
+                                  .volume = c->volume,
+                                  .volume_driver = c->volumes.name};
     size_t count = 0, asked = cli_count(c->cli, "network");
     int rc;
 
@@ -550,6 +585,8 @@ static int connect_all(struct connect *c, struct tp_error *err)
         return cli_fail(c->cli, "invalid", err);
     rc = find_container(c, err);
     if (rc == 0)
+        rc = find_volumes(c, err);
+    if (rc == 0)
         rc = check_cluster(c, err);
     if (rc == 0)
         rc = find_way(c, err);
@@ -573,6 +610,8 @@ static void release(struct connect *c)
     engine_close(c->engine);
     daemon_release(&c->daemon);
     reach_release(&c->reach);
+    volume_plugin_release(&c->volumes);
+    free(c->volume);
     json_object_put(c->exposed);
     json_object_put(c->bindings);
     json_object_put(c->hosts);

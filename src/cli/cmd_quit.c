@@ -9,6 +9,10 @@
 #include "cli/common_options.h"
 #include "cli/daemon.h"
 #include "cli/engage.h"
+#include "cli/engage_volumes.h"
+#include "cli/mount_record.h"
+#include "cli/volume_plugin.h"
+#include "engine/plugin.h"
 
 #define ASK_MS    6000
 #define STOP_SECS 5
@@ -61,6 +65,16 @@ static void warn_joined(struct cli *cli, struct json_object *joined)
             json_get_str(json_object_array_get_idx(joined, i), "name", ""));
 }
 
+/* Not from under anybody: Docker refuses that, and then it stays. */
+static void remove_control_volume(struct engine *e, const struct daemon *d)
+{
+    cleanup_free char *volume = volume_control_name(d->name);
+    struct tp_error ignored = {0};
+
+    if (d->has_volumes && volume)
+        engine_volume_remove(e, volume, &ignored);
+}
+
 static int remove_daemon(struct cli *cli, struct engine *e,
                          const struct daemon *d, struct json_object *entry,
                          struct tp_error *err)
@@ -71,12 +85,18 @@ static int remove_daemon(struct cli *cli, struct engine *e,
     if (rc < 0)
         return rc;
     json_object_object_add(entry, "cutOff", joined);
+    rc = mount_record_end(cli, d->id, NULL, -1, err);
+    if (rc < 0)
+        return rc;
     if (d->state == DAEMON_RUNNING) {
         warn_joined(cli, joined);
         cli_progress(cli, "Ending the session of %s ...", d->name);
         disconnect(cli, e, d);
     }
+    engage_volumes_remove(cli, e, d->name, NULL);
     rc = engine_container_remove(e, d->id, err);
+    if (rc == 0)
+        remove_control_volume(e, d);
     if (rc == 0)
         cli_print(cli, "Quit: the container %s is removed\n", d->name);
     return rc;
@@ -94,6 +114,7 @@ static int quit_one(struct cli *cli, struct engine *e, const char *name,
     json_object_object_add(entry, "removed",
                            json_object_new_boolean(d.state != DAEMON_ABSENT));
     if (rc == 0 && d.state == DAEMON_ABSENT) {
+        mount_record_sweep(cli);
         cli_print(cli, "Nothing to quit: there is no container %s\n", name);
     } else if (rc == 0 && d.state == DAEMON_FOREIGN) {
         tp_error_set(err, -EEXIST, "the container '%s' is not tp's", name);

@@ -21,6 +21,7 @@ extern const struct cli_command cmd_replace;
 extern const struct cli_command cmd_status;
 extern const struct cli_command cmd_uninstall;
 extern const struct cli_command cmd_version;
+extern const struct cli_command cmd_volume;
 extern const struct cli_command cmd_volumes;
 extern const struct cli_command cmd_wiretap;
 

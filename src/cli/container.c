@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "cli/daemon.h"
+#include "cli/volume_plugin.h"
 
 static struct json_object *text(const char *value)
 {
@@ -20,6 +21,30 @@ static struct json_object *list_of(const char *value)
 
     json_object_array_add(list, text(value));
     return list;
+}
+
+/* The volume plugin's control volume, made with it; nothing of the image goes
+ * into it. */
+static void mount_control(struct json_object *host,
+                          const struct container_options *o)
+{
+    struct json_object *mounts = json_object_new_array();
+    struct json_object *mount = json_object_new_object();
+    struct json_object *options = json_object_new_object();
+    struct json_object *driver = json_object_new_object();
+    struct json_object *opts = json_object_new_object();
+
+    json_object_object_add(host, "Mounts", mounts);
+    json_object_array_add(mounts, mount);
+    json_put_str(mount, "Type", "volume");
+    json_put_str(mount, "Source", o->volume);
+    json_put_str(mount, "Target", VOLUME_TARGET);
+    json_object_object_add(mount, "VolumeOptions", options);
+    json_object_object_add(options, "NoCopy", json_object_new_boolean(true));
+    json_object_object_add(options, "DriverConfig", driver);
+    json_put_str(driver, "Name", o->volume_driver);
+    json_object_object_add(driver, "Options", opts);
+    json_put_str(opts, "control", "true");
 }
 
 /* No right but to set up its own network namespace. The root file system
@@ -47,6 +72,8 @@ static struct json_object *make_host_config(const struct container_options *o,
     json_put_str(host, "NetworkMode", o->network);
     json_object_object_add(host, "PortBindings", json_object_get(o->bindings));
     json_object_object_add(host, "ExtraHosts", json_object_get(o->hosts));
+    if (o->volume)
+        mount_control(host, o);
     if (ipv6) {
         struct json_object *sysctls = json_object_new_object();
 

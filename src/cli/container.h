@@ -14,6 +14,7 @@ struct container_options {
     const char *const *networks; /* to join beside it, NULL-terminated */
     struct json_object *exposed, *bindings; /* see publish.h; borrowed */
     struct json_object *hosts;              /* array of "name:ip"; borrowed */
+    const char *volume, *volume_driver;     /* the control volume, or NULL */
 };
 
 /* Creates, connects to the networks and starts. *id is owned. If this fails,

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "cli/volume_plugin.h"
 #include "engine/exec.h"
 
 #define START_MS 10000
@@ -34,6 +35,19 @@ static struct json_object *label_of(struct json_object *labels,
 static bool has_ended(const char *finished_at)
 {
     return *finished_at && strncmp(finished_at, "0001-", 5) != 0;
+}
+
+static bool has_mount(struct json_object *info, const char *target)
+{
+    struct json_object *mounts = json_get_array(info, "Mounts");
+
+    for (size_t i = 0; i < json_array_len(mounts); i++) {
+        if (!strcmp(json_get_str(json_object_array_get_idx(mounts, i),
+                                 "Destination", ""),
+                    target))
+            return true;
+    }
+    return false;
 }
 
 int daemon_find(struct daemon *d, struct engine *e, const char *name,
@@ -64,6 +78,7 @@ int daemon_find(struct daemon *d, struct engine *e, const char *name,
                                                                : DAEMON_STOPPED;
     d->restarted = d->state == DAEMON_RUNNING &&
                    has_ended(json_get_str(info, "State.FinishedAt", ""));
+    d->has_volumes = has_mount(info, VOLUME_TARGET);
     d->unstarted = d->state == DAEMON_STOPPED &&
                    !strcmp(json_get_str(info, "State.Status", ""), "created");
     return 0;

@@ -29,6 +29,7 @@ struct daemon {
     bool unstarted; /* STOPPED, because it was never started */
     bool restarted; /* RUNNING, and not for the first time: what the program in
                      * it knew is gone */
+    bool has_volumes; /* the volume plugin's control volume is mounted */
     char *name, *id;
     char *version;    /* label, "" if it has none */
     char *started_at; /* RFC 3339 */

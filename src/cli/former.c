@@ -3,34 +3,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cli/state.h"
 
 #define ID_LEN   64
 #define KEEP_MAX 64 /* ids; older ones go */
 #define FILE_MAX 65536
 
-/* Makes the directories, too, with `make`. Owned, NULL if there is no home. */
+/* Owned, NULL if there is no home. */
 static char *path_of(const char *name, bool make)
 {
-    const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    bool own = !xdg || *xdg != '/';
-    char *path = NULL;
+    cleanup_free char *file = NULL;
 
-    if (own && (!home || *home != '/'))
+    if (asprintf(&file, "%s.former", name) < 0) {
+        file = NULL;
         return NULL;
-    if (asprintf(&path, "%s%s/tp/%s.former", own ? home : xdg,
-                 own ? "/.local/state" : "", name) < 0)
-        return NULL;
-    for (char *p = path + 1; make && (p = strchr(p, '/')); p++) {
-        *p = '\0';
-        mkdir(path, 0700); /* what fails here fails at the file as well */
-        *p = '/';
     }
-    return path;
+    return state_path(file, make);
 }
 
 static char *read_ids(const char *path)

@@ -15,11 +15,11 @@
 #define IMAGE_ARCHIVE "tp-daemon.tar"
 #define BUILD_LABEL   "internal.tp.build"
 
-static char *archive_in(const char *dir, const char *below)
+static char *archive_in(const char *dir, const char *below, const char *file)
 {
     char *path;
 
-    if (asprintf(&path, "%s%s/%s", dir, below, IMAGE_ARCHIVE) < 0)
+    if (asprintf(&path, "%s%s/%s", dir, below, file) < 0)
         return NULL;
     if (access(path, R_OK) == 0)
         return path;
@@ -27,28 +27,28 @@ static char *archive_in(const char *dir, const char *below)
     return NULL;
 }
 
-char *image_find_archive(void)
+char *image_find_archive(const char *file)
 {
     const char *dir = getenv("TP_IMAGE_DIR");
     char self[PATH_MAX], *path, *slash;
     ssize_t n;
 
     if (dir && *dir)
-        return archive_in(dir, "");
+        return archive_in(dir, "", file);
     n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     if (n > 0) {
         self[n] = '\0';
         slash = strrchr(self, '/');
         *slash = '\0';
-        path = archive_in(self, "/build/images");
+        path = archive_in(self, "/build/images", file);
         if (!path)
-            path = archive_in(self, "");
+            path = archive_in(self, "", file);
         if (!path) /* installed, whatever the prefix was when it was built */
-            path = archive_in(self, "/../share/" PACKAGE);
+            path = archive_in(self, "/../share/" PACKAGE, file);
         if (path)
             return path;
     }
-    return archive_in(TP_PKGDATADIR, "");
+    return archive_in(TP_PKGDATADIR, "", file);
 }
 
 /* 1: the engine has the build (or any, if build is NULL). 0: it has not. */
@@ -71,7 +71,8 @@ static int is_present(struct engine *e, const char *build, struct tp_error *err)
 int image_ensure(const struct cli *cli, struct engine *e, const char **ref,
                  struct tp_error *err)
 {
-    cleanup_free char *archive = image_find_archive(), *build = NULL;
+    cleanup_free char *archive = image_find_archive(IMAGE_ARCHIVE),
+                      *build = NULL;
     int rc;
 
     *ref = IMAGE_REF;

@@ -16,7 +16,7 @@
 int image_ensure(const struct cli *cli, struct engine *e, const char **ref,
                  struct tp_error *err);
 
-/* The archive's path, owned, or NULL. */
-char *image_find_archive(void);
+/* The path of an archive of that name, owned, or NULL. */
+char *image_find_archive(const char *file);
 
 #endif

@@ -153,6 +153,8 @@ struct json_object *session_build(const struct session_input *in,
     json_object_object_add(obj, "config", client_config_local(in->config));
     json_object_object_add(obj, "hostSubnets",
                            json_object_get(in->host_subnets));
+    if (in->volumes)
+        json_object_object_add(obj, "volumes", json_object_get(in->volumes));
     rc = put_server(obj, in, err);
     if (rc == 0 && has_proxy(&kube->endpoint))
         rc = put_proxy(obj, in, err);

@@ -16,6 +16,7 @@ struct session_input {
     const struct reach
         *reach; /* to the proxy if there is one, else the server */
     struct json_object *host_subnets; /* borrowed */
+    struct json_object *volumes; /* keys (volume_plugin.h) or NULL; borrowed */
 };
 
 /* Owned; it holds secrets. NULL with err filled. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 #include <uv.h>
 
@@ -15,6 +16,7 @@
 #include "daemon/memstate.h"
 #include "daemon/resolvconf.h"
 #include "daemon/session.h"
+#include "daemon/volume_socket.h"
 
 #define RESOLV_PATH "/etc/resolv.conf"
 
@@ -27,7 +29,8 @@ struct daemon {
     struct session *session;
     struct engagements *engagements;
     struct control *control;
-    bool keep; /* for the next one */
+    struct volume_socket *volumes; /* NULL: there is no control volume */
+    bool keep;                     /* for the next one */
 };
 
 static void signal_cb(uv_signal_t *handle, int number)
@@ -44,6 +47,22 @@ static void watch_signal(struct daemon *d, uv_signal_t *handle, int number)
     uv_signal_init(&d->loop, handle);
     handle->data = d;
     uv_signal_start(handle, signal_cb, number);
+}
+
+/* With the plugin's control volume the sockets of files are in it. */
+static void start_volumes(struct daemon *d)
+{
+    bool shared = access(VOLUME_DIR, W_OK) == 0;
+    struct tp_error err = {0};
+
+    engagements_set_files_dir(d->engagements,
+                              shared ? VOLUME_DIR : ENGAGEMENT_FILES_DIR);
+    if (!shared)
+        return;
+    d->volumes = volume_socket_create(&d->loop, d->session, d->engagements,
+                                      VOLUME_SOCKET, &err);
+    if (!d->volumes)
+        log_warn("no volumes: %s", err.text);
 }
 
 static int start(struct daemon *d, struct tp_error *err)
@@ -69,7 +88,7 @@ static int start(struct daemon *d, struct tp_error *err)
     if (!d->engagements)
         return tp_error_errno(err, -ENOMEM, "session");
     datapath_set_shortcuts(d->datapath, engagements_shortcut, d->engagements);
-    engagements_set_files_dir(d->engagements, ENGAGEMENT_FILES_DIR);
+    start_volumes(d);
     d->control =
         control_create(&d->loop, d->session, d->engagements, CONTROL_PATH, err);
     if (!d->control)
@@ -81,6 +100,7 @@ static int start(struct daemon *d, struct tp_error *err)
 static void stop(struct daemon *d)
 {
     control_destroy(d->control);
+    volume_socket_destroy(d->volumes);
     session_destroy(d->session, d->keep);
     if (d->datapath)
         datapath_set_shortcuts(d->datapath, NULL, NULL);

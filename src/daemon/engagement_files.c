@@ -11,9 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -82,8 +80,7 @@ int engagement_files_ask(struct engagement *eng, engagement_answer_cb *cb,
     snprintf(path, sizeof(path), "/tp/v1/engagements/%s/files", eng->id);
     json_put_str(body, "key", json_get_str(eng->request, FILES ".public", ""));
     json_object_object_add(body, "readOnly",
-                           json_object_new_boolean(
-                               json_get_bool(eng->request, "readOnly", false)));
+                           json_object_new_boolean(eng->spec.read_only));
     return tunnel_request(eng->e->tunnel, "POST", path, json_to_text(body), cb,
                           arg);
 }
@@ -198,26 +195,6 @@ void engagement_files_socket(const struct engagement *eng, char out[108])
     snprintf(out, 108, "%.70s/%s.sock", eng->e->files_dir ?: "", eng->id);
 }
 
-/* Nobody but us may connect: umask() is the process's, so chmod() comes before
- * listen(). A socket, or a negative errno. */
-static int listen_at(const char *path)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int rc;
-
-    if (fd < 0)
-        return -errno;
-    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-    unlink(path);
-    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 &&
-        chmod(path, 0600) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    rc = -errno;
-    close(fd);
-    return rc;
-}
-
 /* What fails here fails volumes only. */
 void engagement_files_start(struct engagement *eng)
 {
@@ -230,14 +207,12 @@ void engagement_files_start(struct engagement *eng)
     if (mkdir(eng->e->files_dir, 0700) < 0 && errno != EEXIST)
         log_warn("%s: %s", eng->e->files_dir, strerror(errno));
     engagement_files_socket(eng, path);
-    fd = listen_at(path);
-    if (fd < 0)
-        log_warn("%s: %s", path, strerror(-fd));
-    else
+    fd = listener_bind_unix(path, BACKLOG, &err);
+    if (fd >= 0)
         eng->files_listener =
             listener_create_fd(eng->e->loop, fd, accepted_cb, eng, &err);
-    if (*err.text)
-        log_warn("%s: %s", path, err.text);
+    if (!eng->files_listener)
+        log_warn("files of %s: %s", eng->spec.name, err.text);
 }
 
 static void conn_stop(struct files_conn *c)

@@ -28,6 +28,8 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/engagement_withdraw.c \
 	src/daemon/engagement_spec.c \
 	src/daemon/engagement_topod.c \
+	src/daemon/files_ctl.c src/daemon/files_ctl.h \
+	src/daemon/join.c src/daemon/join.h \
 	src/daemon/link.c src/daemon/link.h \
 	src/daemon/link_failure.c src/daemon/link_failure.h \
 	src/daemon/memstate.c src/daemon/memstate.h \
@@ -41,7 +43,8 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/session_internal.h \
 	src/daemon/session_links.c \
 	src/daemon/session_state.c src/daemon/session_state.h \
-	src/daemon/session_status.c
+	src/daemon/session_status.c \
+	src/daemon/volume_socket.c src/daemon/volume_socket.h
 DAEMON_LIBS = libtp-daemon.a $(TUNNEL_LIBS) $(DATAPATH_LIBS)
 
 bin_PROGRAMS += tp-daemon
@@ -50,7 +53,11 @@ tp_daemon_LDADD = $(DAEMON_LIBS)
 
 if HAVE_CHECK
 check_PROGRAMS += check_control check_dns check_engagement check_link \
-	check_session check_session_links check_engagement_spec
+	check_session check_session_links check_engagement_spec \
+	check_files_ctl
+check_files_ctl_SOURCES = tests/unit/check_files_ctl.c
+check_files_ctl_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_files_ctl_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 check_engagement_spec_SOURCES = tests/unit/check_engagement_spec.c
 check_engagement_spec_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_engagement_spec_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)

@@ -374,6 +374,11 @@ const char *session_namespace(const struct session *s)
     return s->config.json ? s->config.namespace : "";
 }
 
+struct json_object *session_volume_keys(const struct session *s)
+{
+    return json_get(s->config.json, "volumes");
+}
+
 void session_resume(struct session *s)
 {
     cleanup_json struct json_object *json = memstate_load(s->env.state_fd);

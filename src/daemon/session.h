@@ -100,6 +100,10 @@ void session_keep_engagements(struct session *s, struct json_object *array);
 /* The namespace that it works in. */
 const char *session_namespace(const struct session *s);
 
+/* What `tp volume install` made: {"cert", "key", "peer"}, PEM; NULL: it has
+ * not, or there is no session. Borrowed. */
+struct json_object *session_volume_keys(const struct session *s);
+
 /* The exec helper: need_cb is called when fresh credentials are wanted, at most
  * once in 5 s. NULL: it is gone. */
 void session_set_helper(struct session *s, void (*need_cb)(void *arg),

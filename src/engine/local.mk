@@ -7,10 +7,14 @@ libtp_engine_a_SOURCES = \
 	src/engine/engine.c src/engine/engine.h \
 	src/engine/engine_internal.h \
 	src/engine/exec.c src/engine/exec.h \
+	src/engine/exec_internal.h src/engine/exec_join.c \
 	src/engine/frames.c src/engine/frames.h \
 	src/engine/http.c src/engine/http.h \
 	src/engine/objects.c \
-	src/engine/target.c src/engine/target.h
+	src/engine/plugin.c src/engine/plugin.h \
+	src/engine/plugin_archive.c \
+	src/engine/target.c src/engine/target.h \
+	src/engine/upload.c src/engine/upload.h
 ENGINE_LIBS = libtp-engine.a $(NET_LIBS) $(ARCHIVE_LIBS)
 
 if HAVE_CHECK

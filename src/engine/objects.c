@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -13,6 +12,7 @@
 #include "base/json.h"
 #include "engine/engine_internal.h"
 #include "engine/frames.h"
+#include "engine/upload.h"
 
 #define GONE_TRIES    200
 #define GONE_PAUSE_NS 50000000L
@@ -208,95 +208,13 @@ int engine_image_inspect(struct engine *e, const char *ref,
     return call(e, err, NULL, out, "GET", "/images/%s/json", ref);
 }
 
-static int send_file(struct engine_conn *conn, int fd, uint64_t left)
-{
-    cleanup_free char *chunk = malloc(65536);
-
-    while (chunk && left > 0) {
-        ssize_t n = read(fd, chunk, left < 65536 ? (size_t)left : 65536);
-        int rc;
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO; /* it became shorter */
-        rc = engine_conn_write(conn, chunk, (size_t)n, ENGINE_LOAD_MS);
-        if (rc < 0)
-            return rc;
-        left -= (uint64_t)n;
-    }
-    return chunk ? 0 : -ENOMEM;
-}
-
-/* The answer is a row of JSON lines; one with `error` is a failure. */
-static int check_progress(struct engine_reply *reply, struct tp_error *err)
-{
-    cleanup_free char *text = NULL;
-    char *rest, *line;
-    size_t len;
-    int rc = engine_http_read_all(reply, ENGINE_MAX_BODY, &text, &len);
-
-    if (rc < 0)
-        return tp_error_errno(err, rc, "Docker broke off");
-    if (reply->head.status >= 400) {
-        cleanup_json struct json_object *obj = json_parse_text(text, len, NULL);
-
-        return engine_refused(reply->head.status, obj, err);
-    }
-    rest = text;
-    while ((line = strsep(&rest, "\n"))) {
-        cleanup_json struct json_object *obj =
-            *line ? json_parse_text(line, strlen(line), NULL) : NULL;
-        const char *error = json_get_str(obj, "error", NULL);
-
-        if (error)
-            return tp_error_set(err, -EIO, "Docker: %s", error);
-    }
-    return 0;
-}
-
-static int load_on(struct engine *e, struct engine_conn *conn, int fd,
-                   uint64_t size, struct tp_error *err)
-{
-    cleanup_free char *path = engine_versioned(e, "/images/load?quiet=1");
-    struct engine_request req = {.method = "POST",
-                                 .path = path,
-                                 .type = "application/x-tar",
-                                 .length = (size_t)size,
-                                 .send_body_later = true};
-    struct engine_reply reply;
-    int rc;
-
-    if (!path)
-        return tp_error_set(err, -ENOMEM, "out of memory");
-    rc = engine_http_send(conn, &req, ENGINE_LOAD_MS);
-    if (rc == 0)
-        rc = send_file(conn, fd, size);
-    /* A refusal may come before all is sent: what it says is better. */
-    if (rc == 0 || rc == -EPIPE || rc == -ECONNRESET) {
-        rc = engine_http_receive(conn, &reply, ENGINE_LOAD_MS);
-        if (rc == 0) {
-            rc = check_progress(&reply, err);
-            engine_http_release(&reply);
-            return rc;
-        }
-    }
-    return engine_broken(e, rc, err);
-}
-
 int engine_image_load(struct engine *e, const char *path, struct tp_error *err)
 {
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct engine_conn *conn;
-    struct stat st;
-    int rc;
+    int rc = fd < 0 ? tp_error_errno(err, -errno, "cannot read %s", path)
+                    : engine_upload(e, "/images/load?quiet=1", fd, err);
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return tp_error_errno(err, -errno, "cannot read %s", path);
-    conn = engine_dial(e, err);
-    if (!conn)
-        return -ECONNREFUSED;
-    rc = load_on(e, conn, fd, (uint64_t)st.st_size, err);
-    engine_conn_close(conn);
-    return rc < 0 ? tp_error_wrap(err, "cannot load the image %s", path) : 0;
+    return rc < 0 && fd >= 0
+               ? tp_error_wrap(err, "cannot load the image %s", path)
+               : rc;
 }

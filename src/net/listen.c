@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -140,6 +142,27 @@ struct listener *listener_create_fd(uv_loop_t *loop, int fd, listener_cb *cb,
     l->poll.data = l;
     uv_poll_start(&l->poll, UV_READABLE, poll_cb);
     return l;
+}
+
+/* umask() is the process's, so chmod() comes before listen(). */
+int listener_bind_unix(const char *path, int backlog, struct tp_error *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd, rc;
+
+    if (strlen(path) >= sizeof(addr.sun_path))
+        return tp_error_errno(err, -ENAMETOOLONG, "%s", path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return tp_error_errno(err, -errno, "%s", path);
+    strcpy(addr.sun_path, path);
+    unlink(path);
+    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 &&
+        chmod(path, 0600) == 0 && listen(fd, backlog) == 0)
+        return fd;
+    rc = tp_error_errno(err, -errno, "%s", path);
+    close(fd);
+    return rc;
 }
 
 void listener_get_addr(const struct listener *l, union sockaddr_any *addr)

@@ -30,6 +30,10 @@ struct listener *listener_create(uv_loop_t *loop,
 struct listener *listener_create_fd(uv_loop_t *loop, int fd, listener_cb *cb,
                                     void *arg, struct tp_error *err);
 
+/* A unix socket for nobody but our own user (mode 0600), at a path that is
+ * unlinked first: listening, for listener_create_fd(). A negative errno. */
+int listener_bind_unix(const char *path, int backlog, struct tp_error *err);
+
 /* The address that is listened on: port 0 has become a real one. */
 void listener_get_addr(const struct listener *l, union sockaddr_any *addr);
 

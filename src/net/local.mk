@@ -12,6 +12,7 @@ libtp_net_a_SOURCES = \
 	src/net/nftables.c src/net/nftables.h \
 	src/net/pipes.c src/net/pipes.h \
 	src/net/pktinfo.c src/net/pktinfo.h \
+	src/net/selfsigned.c src/net/selfsigned.h \
 	src/net/socket.c src/net/socket.h \
 	src/net/sshkey.c src/net/sshkey.h \
 	src/net/stream.c src/net/stream.h \
