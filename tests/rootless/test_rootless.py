@@ -38,9 +38,7 @@ def test_a_server_on_loopback_is_told(developer):
 def test_names_services_and_pods(connected):
     for url in ("http://web/", f"http://web.{NAMESPACE}.svc.cluster.local/"):
         assert "pod: web-" in connected.joined("curl", "-sS", "--max-time", "10", url).stdout
-    pod = connected.cluster.kubectl(
-        "get", "pod", "-n", NAMESPACE, "db-0", "-o", "jsonpath={.status.podIP}").stdout
-    for url in (f"http://{pod}:8080/", "http://db-0.db:8080/"):
+    for url in (f"http://{connected.pod_address('db-0')}:8080/", "http://db-0.db:8080/"):
         assert "pod: db-0" in connected.joined("curl", "-sS", "--max-time", "10", url).stdout
 
 
@@ -51,8 +49,9 @@ def test_udp_and_a_static_program(connected):
 
 def test_connect_tells_the_truth(connected):
     """The first SYN is held until the far end has answered."""
-    done = connected.joined("curl", "-sS", "--max-time", "10", "http://db-0.db:9/", check=False)
-    assert done.returncode == 7 and "refused" in done.stderr, done.stderr
+    call = "import socket; socket.create_connection(('db-0.db', 9), 10)"
+    done = connected.joined("python3", "-c", call, check=False)
+    assert "ConnectionRefusedError" in done.stderr, done.stderr
 
 
 def test_what_is_not_the_clusters_goes_where_it_went(connected):
@@ -99,13 +98,13 @@ def test_a_program_behind_the_engagement(connected):
 def test_volumes_in_a_container(connected):
     """The Docker plugin of the rootless engine, on the pod's /data."""
     docker, volume = connected.docker, "tp-rootless-data"
-    connected.tp("intercept", "db", "-p", f"{PORT}:http", "--yes")
+    connected.tp("intercept", "db", "-p", f"{PORT}:echo", "--yes")
     try:
         docker("volume", "create", "-d", "tp", "-o", "engagement=db", "-o", "mount=/data",
                volume)
         docker("run", "--rm", "-v", f"{volume}:/v", "tp-test/tools", "bash", "-c",
                "echo from-a-container >/v/here && cat /v/here && mv /v/here /v/there")
-        assert connected.file_in_pod("/data/there") == "from-a-container\n"
+        assert connected.file_of_db("/data/there") == "from-a-container\n"
         docker("volume", "rm", volume)
     finally:
         connected.tp("detach", "db")
@@ -121,10 +120,10 @@ def test_volumes_of_a_started_container(connected):
 def test_volumes_on_the_host(connected):
     """By tp-mount and fusermount3: files are the user's own."""
     script = "stat -c %u $TP_ROOT/data; cat $TP_ROOT/data/there; echo host >$TP_ROOT/data/mine"
-    done = connected.tp("intercept", "db", "-p", f"{PORT}:http", "--yes", "--mount",
+    done = connected.tp("intercept", "db", "-p", f"{PORT}:echo", "--yes", "--mount",
                         connected.user.home / "db", "--", "sh", "-c", script)  # fmt: skip
     assert "from-a-container" in done.stdout
-    assert connected.file_in_pod("/data/mine") == "host\n"
+    assert connected.file_of_db("/data/mine") == "host\n"
 
 
 def listening(developer):

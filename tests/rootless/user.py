@@ -93,8 +93,8 @@ class User:
 
     def log_in(self):
         self.session = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-             str(HERE / "session"), str(self.home)],
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork",
+             "--kill-child", "--mount-proc", str(HERE / "session"), str(self.home)],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.session.stdout.readline() == "ready\n"

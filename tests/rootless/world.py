@@ -93,9 +93,14 @@ class Developer:
                            "--network", f"container:{DAEMON}", "tp-test/tools",
                            *args, **kwargs)  # fmt: skip
 
-    def file_in_pod(self, path):
-        """What the cluster's program reads in its own container."""
-        url = f"http://db-0.db.{NAMESPACE}:8080/file{path}"
+    def pod_address(self, name):
+        path = ("-n", NAMESPACE, name, "-o", "jsonpath={.status.podIP}")
+        return self.cluster.kubectl("get", "pod", *path).stdout
+
+    def file_of_db(self, path):
+        """What the cluster's program reads in its own container; by its address,
+        as DNS in the cluster may still know the pod before."""
+        url = f"http://{self.pod_address('db-0')}:8080/file{path}"
         return self.colleague("curl", "-sS", "--max-time", "5", url).stdout
 
     def colleague(self, *args, **kwargs):
