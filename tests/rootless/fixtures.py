@@ -32,6 +32,7 @@ spec:
 def user():
     one = User()
     try:
+        one.log_in()
         one.install()
         one.start_engine()
         one.load("tp-test/app", "tp-test/tools")

@@ -88,7 +88,9 @@ class User:
             "TMPDIR": str(self.runtime), "LANG": "C.UTF-8",
             "PATH": f"{self.prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:{CONTRIB}",
         }  # fmt: skip
-        self.engine = None
+        self.session = self.engine = None
+
+    def log_in(self):
         self.session = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
              str(HERE / "session"), str(self.home)],
@@ -104,7 +106,7 @@ class User:
         variables = [f"{k}={v}" for k, v in {**self.env, **(env or {})}.items()]
         return [
             "nsenter", "--target", str(self.first_process), "--mount", "--pid",
-            f"--wd={self.home}", "setpriv", "--reuid", str(self.uid), "--regid", str(self.gid),
+            f"--wdns={self.home}", "setpriv", "--reuid", str(self.uid), "--regid", str(self.gid),
             "--init-groups", "--inh-caps=-all", "env", "-i", *variables, *map(str, args),
         ]  # fmt: skip
 
@@ -168,8 +170,9 @@ class User:
         try:
             self.stop_engine()
         finally:
-            self.session.kill()
-            self.session.wait(10)
+            if self.session:
+                self.session.kill()
+                self.session.wait(10)
             self.remove_leftover()
 
     @staticmethod
