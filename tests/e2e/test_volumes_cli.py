@@ -37,7 +37,6 @@ kind: Deployment
 metadata: {{name: keeper}}
 spec:
   replicas: 1
-  strategy: {{type: Recreate}}
   selector: {{matchLabels: {{app: keeper}}}}
   template:
     metadata: {{labels: {{app: keeper}}}}
@@ -121,7 +120,7 @@ class User:
         grp.getgrgid(docker)
         self.prefix = ["setpriv", f"--reuid={self.entry.pw_uid}",
                        f"--regid={self.entry.pw_gid}", f"--groups={docker}"]
-        self.env = {"HOME": str(self.home), "PATH": os.environ["PATH"],
+        self.env = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin",
                     "KUBECONFIG": str(self.kubeconfig), "LANG": "C.UTF-8"}
 
     def run(self, *args, check=True, timeout=180, **kwargs):
@@ -135,8 +134,8 @@ class User:
     def sh(self, script, **kwargs):
         return self.run("bash", "-c", script, **kwargs)
 
-    def tp(self, *args, name=DAEMON, **kwargs):
-        return self.run(TP, *args, "--name", name, **kwargs)
+    def tp(self, verb, *args, name=DAEMON, **kwargs):
+        return self.run(TP, verb, "--name", name, *args, **kwargs)
 
     def engage(self, verb, *flags, target="keeper", **kwargs):
         ports = ["-p", "18081:http"] if verb == "intercept" else []
@@ -422,7 +421,8 @@ def writing(user, path, megabytes=200):
     )
     process = user.popen("python3", "-c", script, path, stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE)  # fmt: skip
-    wait_until("some bytes", lambda: (user.home / path).exists(), 30)
+    # Not even root sees into a user's mount.
+    wait_until("some bytes", lambda: user.sh(f"test -e {path}", check=False).returncode == 0)
     try:
         yield process
     finally:
@@ -527,10 +527,13 @@ def test_detach_in_a_write_drains(keeper, clean):
 def test_quit_in_a_write_drains(keeper, clean):
     keeper.tp("quit", "--name", OWN, check=False)
     keeper.tp("connect", "--name", OWN, "-n", NAMESPACE)
-    clean.engage("intercept", "--mount", "m", "--as-name", "keeper", name=OWN)
-    with writing(clean, "m/data/quit") as process:
-        clean.tp("quit", name=OWN)
-        written_or_told(keeper, process, "quit")
+    try:
+        clean.engage("intercept", "--mount", "m", name=OWN)
+        with writing(clean, "m/data/quit") as process:
+            clean.tp("quit", name=OWN)
+            written_or_told(keeper, process, "quit")
+    finally:
+        keeper.tp("quit", "--name", OWN, check=False)
     assert not mounts().get(str(clean.home / "m")) and clean.records() == []
 
 
