@@ -7,7 +7,7 @@ import contextlib
 import pathlib
 
 from conftest import RUN, wait_until
-from fixtures import DAEMON, NAMESPACE
+from world import DAEMON, NAMESPACE
 from user import is_loopback, listeners, uids
 
 PORT = 18080
@@ -91,10 +91,40 @@ def test_intercept(connected):
 
 def test_a_program_behind_the_engagement(connected):
     """Its environment, through docker of the rootless engine."""
-    url = f"unix://{connected.user.runtime}/docker.sock"
     done = connected.tp("ingest", "web", "--", "docker", "run", "--rm", "tp-test/tools",
-                        "printenv", "GREETING", env={"DOCKER_HOST": url})  # fmt: skip
+                        "printenv", "GREETING", env=connected.user.docker_env)  # fmt: skip
     assert "hello" in done.stdout.splitlines()
+
+
+def test_volumes_in_a_container(connected):
+    """The Docker plugin of the rootless engine, on the pod's /data."""
+    docker, volume = connected.docker, "tp-rootless-data"
+    connected.tp("intercept", "db", "-p", f"{PORT}:http", "--yes")
+    try:
+        docker("volume", "create", "-d", "tp", "-o", "engagement=db", "-o", "mount=/data",
+               volume)
+        docker("run", "--rm", "-v", f"{volume}:/v", "tp-test/tools", "bash", "-c",
+               "echo from-a-container >/v/here && cat /v/here && mv /v/here /v/there")
+        assert connected.file_in_pod("/data/there") == "from-a-container\n"
+        docker("volume", "rm", volume)
+    finally:
+        connected.tp("detach", "db")
+
+
+def test_volumes_of_a_started_container(connected):
+    """Each at its own path, without a word."""
+    done = connected.tp("ingest", "web", "--", "docker", "run", "--rm", "tp-test/tools", "cat",
+                        "/etc/web/settings.ini", env=connected.user.docker_env)  # fmt: skip
+    assert "colour = blue" in done.stdout
+
+
+def test_volumes_on_the_host(connected):
+    """By tp-mount and fusermount3: files are the user's own."""
+    script = "stat -c %u $TP_ROOT/data; cat $TP_ROOT/data/there; echo host >$TP_ROOT/data/mine"
+    done = connected.tp("intercept", "db", "-p", f"{PORT}:http", "--yes", "--mount",
+                        connected.user.home / "db", "--", "sh", "-c", script)  # fmt: skip
+    assert "from-a-container" in done.stdout
+    assert connected.file_in_pod("/data/mine") == "host\n"
 
 
 def listening(developer):
@@ -149,6 +179,8 @@ def test_status_and_quit(connected):
     status = connected.tp_json("status")
     assert status["state"] == "connected" and status["namespace"] == NAMESPACE
     connected.tp("quit")
+    connected.tp("volume", "uninstall")
+    assert connected.docker("plugin", "ls", "-q").stdout == ""
     assert connected.docker("ps", "-aq").stdout == ""
     assert connected.docker("volume", "ls", "-q").stdout == ""
     names = connected.docker("network", "ls", "--format", "{{.Name}}").stdout.split()

@@ -88,6 +88,7 @@ class User:
             "TMPDIR": str(self.runtime), "LANG": "C.UTF-8",
             "PATH": f"{self.prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:{CONTRIB}",
         }  # fmt: skip
+        self.docker_env = {"DOCKER_HOST": f"unix://{self.runtime}/docker.sock"}
         self.session = self.engine = None
 
     def log_in(self):
@@ -117,8 +118,7 @@ class User:
         return self.run(["bash", "-c", script], **kwargs)
 
     def docker(self, *args, **kwargs):
-        url = f"unix://{self.runtime}/docker.sock"
-        return self.run(["docker", *args], env={"DOCKER_HOST": url}, **kwargs)
+        return self.run(["docker", *args], env=self.docker_env, **kwargs)
 
     def give(self, path, text):
         """A file of the user's, below its home."""

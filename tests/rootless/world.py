@@ -93,6 +93,11 @@ class Developer:
                            "--network", f"container:{DAEMON}", "tp-test/tools",
                            *args, **kwargs)  # fmt: skip
 
+    def file_in_pod(self, path):
+        """What the cluster's program reads in its own container."""
+        url = f"http://db-0.db.{NAMESPACE}:8080/file{path}"
+        return self.colleague("curl", "-sS", "--max-time", "5", url).stdout
+
     def colleague(self, *args, **kwargs):
         """Somebody in the cluster, who knows nothing of tp."""
         return self.cluster.kubectl("exec", "-n", NAMESPACE, "colleague", "--", *args,
@@ -106,6 +111,9 @@ def developer(user, apps):
 
 @pytest.fixture(scope="session")
 def connected(developer):
+    """With the volume plugin, which a daemon looks for when it starts."""
+    developer.tp("volume", "install")
     developer.tp("connect", "-n", NAMESPACE)
     yield developer
     developer.tp("quit", check=False)
+    developer.tp("volume", "uninstall", check=False)
