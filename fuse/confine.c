@@ -25,24 +25,46 @@
 
 /* Always allowed. */
 static const int allowed[] = {
-    SYS_read,         SYS_write,        SYS_readv,         SYS_writev,
-    SYS_close,        SYS_fstat,        SYS_lseek,         SYS_newfstatat,
-    SYS_ioctl,        SYS_fcntl,        SYS_munmap,        SYS_mremap,
-    SYS_brk,          SYS_madvise,      SYS_rt_sigaction,  SYS_rt_sigprocmask,
-    SYS_rt_sigreturn, SYS_sigaltstack,  SYS_connect,       SYS_getsockopt,
-    SYS_setsockopt,   SYS_getsockname,  SYS_getpeername,   SYS_shutdown,
-    SYS_sendto,       SYS_recvfrom,     SYS_sendmsg,       SYS_recvmsg,
-    SYS_sendmmsg,     SYS_bind,         SYS_epoll_ctl,     SYS_epoll_pwait,
-    SYS_ppoll,        SYS_futex,        SYS_clock_gettime, SYS_clock_nanosleep,
-    SYS_nanosleep,    SYS_gettimeofday, SYS_getpid,        SYS_gettid,
-    SYS_getuid,       SYS_geteuid,      SYS_getgid,        SYS_getegid,
-    SYS_tgkill,       SYS_exit,         SYS_exit_group,    SYS_getrandom,
-    SYS_uname,        SYS_prlimit64,    SYS_sched_yield,   SYS_restart_syscall,
-    SYS_membarrier,   SYS_sysinfo,
+    SYS_read,          SYS_write,
+    SYS_readv,         SYS_writev,
+    SYS_close,         SYS_fstat,
+    SYS_lseek,         SYS_newfstatat,
+    SYS_ioctl,         SYS_fcntl,
+    SYS_munmap,        SYS_mremap,
+    SYS_brk,           SYS_madvise,
+    SYS_rt_sigaction,  SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,  SYS_sigaltstack,
+    SYS_connect,       SYS_getsockopt,
+    SYS_setsockopt,    SYS_getsockname,
+    SYS_getpeername,   SYS_shutdown,
+    SYS_sendto,        SYS_recvfrom,
+    SYS_sendmsg,       SYS_recvmsg,
+    SYS_sendmmsg,      SYS_bind,
+    SYS_epoll_ctl,     SYS_epoll_pwait,
+    SYS_ppoll,         SYS_futex,
+    SYS_clock_gettime, SYS_clock_nanosleep,
+    SYS_nanosleep,     SYS_gettimeofday,
+    SYS_getpid,        SYS_gettid,
+    SYS_getuid,        SYS_geteuid,
+    SYS_getgid,        SYS_getegid,
+    SYS_tgkill,        SYS_exit,
+    SYS_exit_group,    SYS_getrandom,
+    SYS_uname,         SYS_prlimit64,
+    SYS_sched_yield,   SYS_restart_syscall,
+    SYS_membarrier,    SYS_sysinfo,
+    SYS_rseq,          SYS_set_robust_list,
+    SYS_eventfd2,      SYS_sched_getaffinity,
 #ifdef SYS_epoll_wait
-    SYS_epoll_wait,   SYS_poll,         SYS_time,
+    SYS_epoll_wait,    SYS_poll,
+    SYS_time,
 #endif
 };
+
+/* As pthread_create() says it: what is made is no process. */
+#define THREAD_FLAGS                                                           \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |        \
+     CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |                      \
+     CLONE_CHILD_CLEARTID)
 
 /* Allowed with a condition on one argument. */
 static const struct {
@@ -57,7 +79,8 @@ static const struct {
     {SYS_socket, 0, ~0u, AF_INET},
     {SYS_socket, 0, ~0u, AF_INET6},
     {SYS_socket, 0, ~0u, AF_UNIX},
-    {SYS_socket, 0, ~0u, AF_NETLINK}, /* the resolver asks for addresses */
+    {SYS_socket, 0, ~0u, AF_NETLINK},  /* the resolver asks for addresses */
+    {SYS_clone, 0, ~0u, THREAD_FLAGS}, /* threads, which inherit the filter */
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -131,7 +154,7 @@ static size_t start_filter(struct sock_filter *f)
 
 int confine_calls(struct tp_error *err)
 {
-    struct sock_filter f[4 + 2 * COUNT(allowed) + 6 * COUNT(conditional) + 2];
+    struct sock_filter f[4 + 2 * COUNT(allowed) + 6 * COUNT(conditional) + 4];
     size_t n = start_filter(f);
 
     for (size_t i = 0; i < COUNT(allowed); i++) {
@@ -147,6 +170,9 @@ int confine_calls(struct tp_error *err)
         f[n++] = RETURN(SECCOMP_RET_ALLOW);
         f[n++] = LOAD(offsetof(struct seccomp_data, nr));
     }
+    /* Its flags are in memory, where no filter looks; glibc has another way. */
+    f[n++] = SKIP_UNLESS(SYS_clone3, 1);
+    f[n++] = RETURN(SECCOMP_RET_ERRNO | ENOSYS);
     f[n++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
     return install(f, n, err);
 }

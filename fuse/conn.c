@@ -195,6 +195,12 @@ uint64_t conn_rtt(const struct conn *c)
     return c->rtt;
 }
 
+uint32_t conn_window(const struct conn *c)
+{
+    return c->state == CONN_UP && c->transport->window ? c->transport->window
+                                                       : UINT32_MAX;
+}
+
 unsigned conn_attempts(const struct conn *c)
 {
     return c->attempts;

@@ -54,6 +54,7 @@ struct conn_config {
     uv_loop_t *loop;
     struct carrier *carrier;
     const struct ssh_identity *identity; /* NULL: no SSH */
+    bool threaded;                       /* SSH runs in a thread of its own */
     unsigned timeout;                    /* seconds */
     const char *name;                    /* for log lines */
     /* The link was lost, or not made; its calls have not been told yet. */
@@ -82,6 +83,8 @@ uint32_t conn_generation(const struct conn *c);
 unsigned conn_calls(const struct conn *c);
 /* The shortest time between a call and its answer of late, microseconds. */
 uint64_t conn_rtt(const struct conn *c);
+/* Bytes that the server lets be under way on its link; UINT32_MAX: no limit. */
+uint32_t conn_window(const struct conn *c);
 /* Microseconds of a clock that never goes back. */
 uint64_t conn_clock(void);
 

@@ -243,10 +243,12 @@ int conn_start_link(struct conn *c)
                        ? transport_create_ssh(fd, c->config.identity, given)
                        : transport_create_raw(fd);
     mem_check(c->transport);
+    if (c->config.identity && c->config.threaded)
+        c->transport = transport_create_thread(c->transport);
     c->state = CONN_OPENING;
     c->last_rx = now_ms(c);
     c->poll = mem_alloc(sizeof(*c->poll));
-    uv_poll_init(c->config.loop, c->poll, fd);
+    uv_poll_init(c->config.loop, c->poll, c->transport->fd);
     c->poll->data = c;
     run(c);
     return 0;

@@ -14,6 +14,8 @@ struct dir {
     struct listing *listing; /* NULL until it is first read */
 };
 
+#define BATCH_MIN 256 /* entries before a reader gets any */
+
 /* Has a listing of this node fetched if there is none that is young enough (or
  * under way). Returns it; it may not be complete. The directory's. */
 struct listing *directory_list(struct mount *m, struct node *n, bool anew);
@@ -22,8 +24,14 @@ struct listing *directory_list(struct mount *m, struct node *n, bool anew);
 typedef void directory_cb(void *arg);
 void directory_wait(struct node *n, directory_cb *cb, void *arg);
 
+/* readdir.c: a part of it for the kernel. */
 void directory_read(struct dir *d, fuse_req_t req, size_t size, off_t off,
                     bool plus);
+
+/* Takes over what the listing says of a node, if we do not know better. Whether
+ * the node's attributes are young now. */
+bool directory_adopt(struct mount *m, struct node *n, const struct listing *l,
+                     const struct listing_entry *e);
 
 /* It has a young listing, or one is under way. */
 bool directory_is_known(const struct mount *m, const struct node *n);

@@ -23,7 +23,7 @@ struct file *file_create(struct mount *m, struct node *n, int flags)
     f->append = (flags & O_APPEND) && (flags & O_ACCMODE) == O_WRONLY;
     TAILQ_INIT(&f->blocks);
     TAILQ_INIT(&f->ops);
-    for (unsigned i = 0; i < MOUNT_FDS; i++)
+    for (unsigned i = 0; i < CONNS_MAX; i++)
         STAILQ_INIT(&f->h[i].waiters);
     node_ref(n);
     LIST_INSERT_HEAD(&node_io(n)->files, f, entry);
@@ -67,7 +67,7 @@ void file_unref(struct file *f)
         return;
     read_drop_blocks(f);
     content_unref(m, f->content);
-    for (unsigned i = 0; i < MOUNT_FDS; i++)
+    for (unsigned i = 0; i < CONNS_MAX; i++)
         if (file_has_handle(f, i))
             file_close_handle(m, i, file_handle(f, i));
     if (f->write_err && !f->write_told) {
@@ -152,7 +152,8 @@ struct opening {
     struct file *f;
     unsigned which;
     int err;
-    unsigned left; /* answers to come */
+    unsigned left;  /* answers to come */
+    uint64_t acked; /* when it was asked: more may be there by now */
 };
 
 static void opening_done(struct opening *o)
@@ -188,9 +189,12 @@ static void opened_cb(void *arg, const struct reply *reply)
 
 /* Not the one that we had: what we wrote is missing, or it was changed while
  * nobody watched. */
-static bool is_another(const struct file *f, const struct attr *a)
+static bool is_another(const struct file *f, uint64_t acked,
+                       const struct attr *a)
 {
-    if (!S_ISREG(a->mode) || a->size < f->acked)
+    if (acked > f->acked) /* truncated since */
+        acked = f->acked;
+    if (!S_ISREG(a->mode) || a->size < acked)
         return true;
     return f->seen && !f->wrote && f->node->write_seq == 0 &&
            (a->size != f->seen_size || a->mtime != f->seen_mtime);
@@ -204,7 +208,8 @@ static void same_cb(void *arg, const struct reply *reply)
     struct attr a;
 
     if (reply->err == 0 && sftp_decode_attrs(&body, &attrs) == 0 &&
-        (!attr_from_sftp(&a, &attrs) || is_another(o->f, &a)) && !o->err)
+        (!attr_from_sftp(&a, &attrs) || is_another(o->f, o->acked, &a)) &&
+        !o->err)
         o->err = -ESTALE;
     opening_done(o);
 }
@@ -222,6 +227,7 @@ static void open_handle(struct file *f, unsigned which)
 
     o->f = f;
     o->which = which;
+    o->acked = f->acked;
     f->refs++;
     file_opening(f, which);
     o->err = mount_path(f->m, f->node, NULL, path);

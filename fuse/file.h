@@ -2,13 +2,14 @@
  * file.h - open files and their handles
  *
  * A file has at most one handle on each connection; which one new reads and
- * writes take is `which`. Handles are opened when they are first needed
- * (file_use()), and again when their link was lost.
+ * writes take is `which` (writes of bulk: see lanes.h). Handles are opened when
+ * they are first needed (file_use()), and again when their link was lost.
  */
 #ifndef TP_FUSE_FILE_H
 #define TP_FUSE_FILE_H
 
 #include "fuse/mount.h"
+#include "fuse/window.h"
 
 typedef void file_cb(void *arg, int err);
 
@@ -46,21 +47,22 @@ struct file {
     int flags;     /* of open(2) */
     bool append;   /* the server puts writes at the end */
     unsigned which;
-    struct handle h[MOUNT_FDS];
+    struct handle h[CONNS_MAX];
     uint64_t moved;     /* bytes read and written */
     uint64_t acked;     /* the file is at least that long: written by us */
     uint64_t seen_size; /* when it was opened */
     uint32_t seen_mtime;
-    bool seen, wrote;
+    bool seen, wrote, one_lane;
     int write_err;           /* of writes that were accepted */
     bool write_told;         /* a close has shown it */
     struct content *content; /* the whole of a small file, read ahead */
     /* read.c */
     struct block_list blocks;
     struct read_op_list ops; /* waiting */
+    bool gathering, go_on, going_on;
     uint64_t next, ahead_to;
-    uint32_t window;
-    uint64_t rate_at, rate_bytes, rate; /* us, bytes, bytes/s */
+    uint32_t window;     /* that is wanted ahead; 0: it jumps */
+    struct window speed; /* of what is read */
 };
 
 /* With one reference; without a handle. */

@@ -1,6 +1,7 @@
 bin_PROGRAMS += tp-mount
 tp_mount_SOURCES = \
 	fuse/attributes.c \
+	fuse/block.c fuse/block.h \
 	fuse/carrier.c fuse/carrier.h \
 	fuse/confine.c fuse/confine.h \
 	fuse/conn.c fuse/conn.h fuse/conn_internal.h \
@@ -10,6 +11,7 @@ tp_mount_SOURCES = \
 	fuse/file.c fuse/file.h \
 	fuse/helper.c fuse/helper.h \
 	fuse/journal.c fuse/journal.h \
+	fuse/lanes.c fuse/lanes.h \
 	fuse/listing.c fuse/listing.h \
 	fuse/main.c \
 	fuse/memory.h \
@@ -19,9 +21,12 @@ tp_mount_SOURCES = \
 	fuse/ops_attr.c fuse/ops_make.c fuse/ops_names.c fuse/ops_open.c \
 	fuse/options.c fuse/options.h \
 	fuse/prefetch.c fuse/prefetch.h \
-	fuse/read.c fuse/read.h \
+	fuse/read.c fuse/read.h fuse/read_ahead.c \
+	fuse/readdir.c \
 	fuse/ssh_identity.c fuse/ssh_identity.h \
 	fuse/transport.h fuse/transport_raw.c fuse/transport_ssh.c \
+	fuse/transport_thread.c \
+	fuse/window.c fuse/window.h \
 	fuse/worker.c fuse/worker.h \
 	fuse/write.c fuse/write.h
 tp_mount_CPPFLAGS = -I$(top_srcdir) $(AM_CPPFLAGS)

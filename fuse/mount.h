@@ -1,10 +1,11 @@
 /*
  * mount.h - one mounted directory: what its parts share
  *
- * One thread, one loop. The kernel's requests come in from /dev/fuse, become
- * calls on one of two SFTP connections (metadata and small files; bulk), and
- * are answered when these are. Budgets: see the numbers; beyond them the
- * kernel's requests are not read, which holds its callers.
+ * One loop, in one thread; SSH for bulk has threads of its own. The kernel's
+ * requests come in from /dev/fuse, become calls on SFTP connections (metadata
+ * and small files; bulk), and are answered when these are. Budgets: see the
+ * numbers; beyond them the kernel's requests are not read, which holds its
+ * callers.
  */
 #ifndef TP_FUSE_MOUNT_H
 #define TP_FUSE_MOUNT_H
@@ -35,7 +36,8 @@
 
 #define CALLS_SOFT 4096 /* on one connection */
 
-enum { META, BULK };
+/* Connections: one for names and small files, then those for bulk (lanes). */
+enum { META, BULK, CONNS_MAX = BULK + 4 };
 
 TAILQ_HEAD(listing_list, listing);
 struct held_write;
@@ -46,7 +48,10 @@ struct mount {
     const struct mount_options *o;
     uv_loop_t *loop;
     struct fuse_session *se;
-    struct conn *conns[MOUNT_FDS]; /* META and BULK; may be the same */
+    struct conn *conns[CONNS_MAX]; /* META and BULK may be the same */
+    unsigned n_conns;
+    struct conn_config lane_config; /* of those that are dialled later */
+    uint64_t lane_bytes[CONNS_MAX]; /* written, not acknowledged yet */
     char base[SFTP_PATH_BYTES / 2];
     struct node_table *nodes;
     struct listing_list listings; /* the oldest first */

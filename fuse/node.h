@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 
+#include "fuse/window.h"
 #include "sftp/sftp.h"
 
 struct file;
@@ -43,6 +44,8 @@ struct node_io {
     struct piece_list writes; /* waiting or in flight, in their order */
     struct drain_list drains; /* who waits for them */
     uint64_t write_number;    /* of the last piece */
+    uint64_t writing;         /* bytes under way */
+    struct window written;    /* how fast they go */
     struct listing *listing;  /* directory: its entries, or NULL */
     uint64_t told_size;       /* what pages in the kernel's cache belong to */
     uint32_t told_mtime;

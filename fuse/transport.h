@@ -9,6 +9,7 @@
 #define TP_FUSE_TRANSPORT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -34,6 +35,8 @@ struct transport_ops {
 struct transport {
     const struct transport_ops *ops;
     int fd;
+    /* Bytes that the peer lets be under way to it, once open; 0: no limit. */
+    uint32_t window;
 };
 
 /* Takes the socket; NULL only without memory (then it is closed). */
@@ -43,5 +46,9 @@ struct transport *transport_create_raw(int fd);
  * it is not NULL, is used instead of it and is the transport's from here on. */
 struct transport *transport_create_ssh(int fd, const struct ssh_identity *id,
                                        struct ssh_identity *given);
+
+/* Takes over another, which from now on runs in a thread of its own. If there
+ * can be none it is returned as it is. */
+struct transport *transport_create_thread(struct transport *inner);
 
 #endif

@@ -38,6 +38,7 @@ struct ssh_transport {
     LIBSSH2_CHANNEL *channel;
     enum ssh_state state;
     size_t key;
+    unsigned long stalled; /* the window when nothing more could be written */
     size_t out_at, out_len;
     uint8_t out[OUT_BYTES];
 };
@@ -107,10 +108,15 @@ static int step_channel(struct ssh_transport *s, struct tp_error *err)
 static int step_subsystem(struct ssh_transport *s, struct tp_error *err)
 {
     int rc = libssh2_channel_subsystem(s->channel, "sftp");
+    unsigned long window = 0;
 
     if (rc == LIBSSH2_ERROR_EAGAIN)
         return -EAGAIN;
-    return rc ? ssh_error(s, -EPROTO, "SSH subsystem sftp", err) : 0;
+    if (rc)
+        return ssh_error(s, -EPROTO, "SSH subsystem sftp", err);
+    libssh2_channel_window_write_ex(s->channel, &window);
+    s->base.window = (uint32_t)window;
+    return 0;
 }
 
 static int step_check(struct ssh_transport *s, struct tp_error *err)
@@ -163,10 +169,12 @@ static int ssh_flush(struct transport *t)
             libssh2_channel_write(s->channel, (const char *)s->out + s->out_at,
                                   s->out_len - s->out_at);
 
+        if (n == 0 || n == LIBSSH2_ERROR_EAGAIN) {
+            s->stalled = libssh2_channel_window_write(s->channel);
+            return -EAGAIN;
+        }
         if (n < 0)
             return (int)result_of(n);
-        if (n == 0)
-            return -EAGAIN;
         s->out_at += (size_t)n;
     }
     s->out_at = s->out_len = 0;
@@ -197,12 +205,16 @@ static short ssh_events(struct transport *t, bool wants_write)
 {
     struct ssh_transport *s = (struct ssh_transport *)t;
     int directions = libssh2_session_block_directions(s->session);
+    bool out = directions & LIBSSH2_SESSION_BLOCK_OUTBOUND;
 
-    (void)wants_write; /* the window decides, and news of it come by reading */
+    (void)wants_write; /* what was taken decides */
     if (s->state == SSH_CONNECT)
         return POLLOUT;
-    return (short)(POLLIN |
-                   (directions & LIBSSH2_SESSION_BLOCK_OUTBOUND ? POLLOUT : 0));
+    /* News of the window come by reading, perhaps after the last try. */
+    if (s->out_at < s->out_len &&
+        libssh2_channel_window_write(s->channel) > s->stalled)
+        out = true;
+    return (short)(POLLIN | (out ? POLLOUT : 0));
 }
 
 /* The peer may be gone: nothing is waited for, and nothing said to it. */

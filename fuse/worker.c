@@ -76,7 +76,11 @@ static void start_drain(struct worker *w)
 
 static unsigned calls_left(const struct worker *w)
 {
-    return conn_calls(w->m.conns[META]) + conn_calls(w->m.conns[BULK]);
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < w->m.n_conns; i++)
+        left += conn_calls(w->m.conns[i]);
+    return left;
 }
 
 /* As long as there is progress it goes on. */
@@ -322,8 +326,11 @@ static void start_conns(struct worker *w)
 
     w->m.conns[META] = w->m.conns[BULK] = conn_create(&config);
     config.name = "bulk connection";
+    config.threaded = true;
     if (carrier_count(w->carrier) > 1)
         w->m.conns[BULK] = conn_create(&config);
+    w->m.n_conns = 2;
+    w->m.lane_config = config;
 }
 
 /* In this order: files are read, rights are dropped, then comes the network. */

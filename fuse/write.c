@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "fuse/directory.h"
+#include "fuse/lanes.h"
 #include "fuse/memory.h"
 #include "fuse/read.h"
 
 #define FIRST_PIECE 4096u
 #define TRIES_MAX   64
+#define WINDOW_MIN  (512u << 10)
 
 struct held_write {
     TAILQ_ENTRY(held_write) entry;
@@ -141,6 +143,21 @@ static void keep_error(struct write_piece *p, int err)
     strict_done(p->strict, err);
 }
 
+static void start(struct write_piece *p, unsigned which)
+{
+    p->started = true;
+    p->which = which;
+    p->file->node->io->writing += p->len;
+    p->file->m->lane_bytes[which] += p->len;
+}
+
+static void stop(struct write_piece *p)
+{
+    p->started = false;
+    p->file->node->io->writing -= p->len;
+    p->file->m->lane_bytes[p->which] -= p->len;
+}
+
 /* The piece is at the server, or lost. */
 static void piece_end(struct write_piece *p, int err)
 {
@@ -148,6 +165,8 @@ static void piece_end(struct write_piece *p, int err)
     struct node *n = f->node;
     struct mount *m = f->m;
 
+    stop(p);
+    window_count(&n->io->written, p->len, conn_rtt(m->conns[META]));
     keep_error(p, err);
     if (err == 0 && !f->append && p->off + p->len > f->acked)
         f->acked = p->off + p->len;
@@ -179,7 +198,7 @@ static void written_cb(void *arg, const struct reply *reply)
     struct file *f = p->file;
 
     if (reply->err == -ECONNRESET && !f->append && ++p->tries < TRIES_MAX) {
-        p->started = false;
+        stop(p);
         f->refs++;
         kick(f->node);
         file_unref(f);
@@ -213,7 +232,8 @@ static void send_piece_cb(void *arg, int err)
 
 /* An earlier piece must be there first. Those of the same connection are, as
  * servers do what comes by one in order. */
-static bool must_wait(struct node *n, const struct write_piece *p)
+static bool must_wait(struct node *n, const struct write_piece *p,
+                      unsigned which)
 {
     const struct write_piece *q;
 
@@ -222,48 +242,44 @@ static bool must_wait(struct node *n, const struct write_piece *p)
         if (q == p)
             return false;
         if (overlap(q, p->off, p->len) &&
-            (!q->started || q->which != p->file->which || q->file != p->file))
+            (!q->started || q->which != which || q->file != p->file))
             return true;
     }
     return false;
 }
 
-static bool is_idle(const struct node *n)
+/* The next piece that is not under way, if it may be. One that is not full
+ * waits for the answer to an earlier one, so that small writes become large
+ * ones; unless somebody waits for it. */
+static struct write_piece *next_piece(struct node *n, unsigned *which)
 {
-    const struct write_piece *p;
+    uint64_t window;
+    struct write_piece *p;
 
     TAILQ_FOREACH(p, &n->io->writes, entry)
-    if (p->started)
-        return false;
-    return true;
+    if (!p->started)
+        break;
+    if (!p || (p->len < PIECE_BYTES && TAILQ_EMPTY(&n->io->drains) &&
+               !p->strict && !TAILQ_NEXT(p, entry) && n->io->writing > 0))
+        return NULL;
+    window = window_bytes(&n->io->written, conn_rtt(p->file->m->conns[META]),
+                          WINDOW_MIN);
+    if (n->io->writing > 0 && n->io->writing + p->len > window)
+        return NULL;
+    *which = lanes_pick(p->file, window);
+    return must_wait(n, p, *which) ? NULL : p;
 }
 
-/* Starts what may start. A piece that is not full waits for the answer to an
- * earlier one, so that small writes become large ones; unless somebody waits
- * for it. */
+/* Starts what may start. Each may change the list. */
 static void kick(struct node *n)
 {
     struct write_piece *p;
-    bool again;
+    unsigned which;
 
-    do {
-        again = false;
-        TAILQ_FOREACH(p, &n->io->writes, entry)
-        {
-            if (p->started)
-                continue;
-            if (p->len < PIECE_BYTES && TAILQ_EMPTY(&n->io->drains) &&
-                !p->strict && !TAILQ_NEXT(p, entry) && !is_idle(n))
-                return;
-            if (must_wait(n, p))
-                return;
-            p->started = true;
-            p->which = p->file->which;
-            again = true; /* the list may be another afterwards */
-            file_use(p->file, p->which, send_piece_cb, p);
-            break;
-        }
-    } while (again);
+    while ((p = next_piece(n, &which))) {
+        start(p, which);
+        file_use(p->file, which, send_piece_cb, p);
+    }
 }
 
 void write_drain(struct node *n, file_cb *cb, void *arg)

@@ -2,6 +2,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/files_internal.h"
@@ -49,6 +50,7 @@ static void put_mount(const struct files *f, const struct files_grant *g,
     struct json_object *out = json_object_new_object();
     const char *reason = left_out(g, mount);
     char source[PATH_SIZE];
+    struct stat st;
 
     json_put_str(out, "path", json_get_str(mount, "path", ""));
     json_put_str(out, "volume", json_get_str(mount, "volume", ""));
@@ -60,6 +62,8 @@ static void put_mount(const struct files *f, const struct files_grant *g,
     json_object_object_add(out, "readOnly",
                            json_object_new_boolean(is_read_only(g, mount)));
     source_of(f, g, mount, source);
+    if (stat(source, &st) == 0 && S_ISREG(st.st_mode))
+        json_object_object_add(out, "file", json_object_new_boolean(true));
     if (access(source, R_OK) < 0)
         json_object_object_add(out, "unreadable",
                                json_object_new_boolean(true));

@@ -20,4 +20,5 @@ check_base_SOURCES = tests/unit/check_base.c
 check_base_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_base_LDADD = $(BASE_LIBS) $(CHECK_LIBS)
 endif
-EXTRA_DIST += tests/unit/suite.h tests/unit/tempdir.h
+EXTRA_DIST += tests/unit/suite.h tests/unit/quoted.h \
+	tests/unit/agent_pods.h tests/unit/tempdir.h

@@ -7,6 +7,8 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/engage.h"
+#include "cli/engage_volumes.h"
+#include "cli/mount_record.h"
 
 #define ASK_MS 15000
 
@@ -40,8 +42,12 @@ static int detach_one(struct engage *g, const char *name,
 {
     cleanup_json struct json_object *answer = NULL;
     int seconds = cli_has(g->cli, "no-wait") ? 0 : ENGAGE_END_S;
-    int rc = engage_end(g, name, seconds, &answer, err);
+    int rc = mount_record_end(g->cli, g->daemon.id, name, -1, err);
 
+    if (rc == 0)
+        rc = engage_end(g, name, seconds, &answer, err);
+    if (rc == 0)
+        engage_volumes_remove(g->cli, g->engine, g->daemon.name, name);
     if (rc < 0)
         return tp_error_wrap(err, "%s", name);
     say(g->cli, name, answer, out);

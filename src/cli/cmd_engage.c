@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -19,7 +21,9 @@
 #include "cli/engage.h"
 #include "cli/engage_limits.h"
 #include "cli/engage_options.h"
+#include "cli/engage_volumes.h"
 #include "cli/environment.h"
+#include "cli/host_mount.h"
 #include "cli/program.h"
 
 #define ASK_MS 40000
@@ -31,6 +35,7 @@ struct run {
     struct json_object *request, *local, *env;
     struct limits limits; /* of the container, with --limits */
     char **words;         /* the command; NULL: none */
+    struct host_mount mount;
     bool already;
 };
 
@@ -68,6 +73,7 @@ static void print_engagement(struct run *r)
     for (size_t i = 0; i < json_array_len(ports); i++)
         print_port(cli, r->local, json_object_array_get_idx(ports, i));
     engage_print_to_pod(cli, "  to-pod      ", r->local);
+    host_mount_print(&r->mount, cli);
     if (*message)
         cli_print(cli, "  %-12s%s\n", "note", message);
     if (*warning)
@@ -120,6 +126,8 @@ static int fetch_environment(struct run *r, struct tp_error *err)
         return tp_error_set(err, -EBADMSG,
                             "the pod's environment cannot be read: %s",
                             json_get_str(answer, "error", "no answer"));
+    if (!r->words || !docker_run_is(r->words))
+        host_mount_put_environment(&r->mount, r->env);
     odd = environment_count_odd(r->env);
     if (odd > 0)
         cli_note(cli, "%zu variables with odd names are left out", odd);
@@ -131,12 +139,29 @@ static int fetch_environment(struct run *r, struct tp_error *err)
 
 /* ---- the command ---- */
 
-static int run_docker(struct run *r, bool *detached, struct tp_error *err)
+/* Docker volumes for what the user's own flags leave. */
+static int make_volumes(struct run *r, struct json_object **out,
+                        struct tp_error *err)
 {
     struct docker_run d;
-    int rc = docker_run_build(&d, r->words, r->g.daemon.name, r->env,
-                              &r->limits, err);
+    int rc = docker_run_build(&d, r->words, "", NULL, NULL, NULL, err);
 
+    if (rc == 0)
+        rc = engage_volumes_make(&r->g, r->name, d.own_mounts, out, err);
+    docker_run_release(&d);
+    return rc;
+}
+
+static int run_docker(struct run *r, bool *detached, struct tp_error *err)
+{
+    cleanup_json struct json_object *volumes = NULL;
+    struct docker_run d;
+    int rc = make_volumes(r, &volumes, err);
+
+    if (rc < 0)
+        return rc;
+    rc = docker_run_build(&d, r->words, r->g.daemon.name, r->env, &r->limits,
+                          volumes, err);
     *detached = d.detached;
     if (rc == 0 && d.left_out > 0)
         cli_note(r->g.cli, "%zu variables cannot be handed to docker",
@@ -165,6 +190,21 @@ static int run_here(struct run *r, struct tp_error *err)
     return rc;
 }
 
+/* Before the engagement ends: what was written goes through it. A second Ctrl-C
+ * does not wait for that. */
+static void unmount(struct run *r)
+{
+    struct signalfd_siginfo info;
+    struct tp_error err = {0};
+
+    while (r->g.signals >= 0 &&
+           read(r->g.signals, &info, sizeof(info)) == sizeof(info))
+        ;
+    if (mount_record_end(r->g.cli, r->g.daemon.id, r->name, r->g.signals,
+                         &err) < 0)
+        cli_warn(r->g.cli, "%s", err.text);
+}
+
 static void disengage(struct run *r)
 {
     cleanup_json struct json_object *answer = NULL;
@@ -174,6 +214,7 @@ static void disengage(struct run *r)
     /* The reason why it is ended stays the command's. */
     memcpy(code, r->g.cli->error_code, sizeof(code));
     engage_ignore_signals(&r->g);
+    unmount(r);
     if (engage_end(&r->g, r->name, 0, &answer, &err) < 0) {
         if (r->local)
             cli_warn(r->g.cli, "%s is not ended: %s", r->name, err.text);
@@ -183,6 +224,8 @@ static void disengage(struct run *r)
                  "cluster when the link is back",
                  r->name);
     }
+    if (r->words && docker_run_is(r->words))
+        engage_volumes_remove(r->g.cli, r->g.engine, r->g.daemon.name, r->name);
     memcpy(r->g.cli->error_code, code, sizeof(code));
 }
 
@@ -239,7 +282,7 @@ static int check_command(struct run *r, struct tp_error *err)
                                   "--limits is for a container that tp starts: "
                                   "-- docker run IMAGE")
                    : 0;
-    rc = docker_run_build(&d, r->words, "x", NULL, NULL, err);
+    rc = docker_run_build(&d, r->words, "x", NULL, NULL, NULL, err);
     docker_run_release(&d);
     return rc;
 }
@@ -275,6 +318,8 @@ static int read_line(struct run *r, struct tp_error *err)
                            json_object_new_int64((ms + 999) / 1000));
     rc = check_streams(r->g.cli, err);
     if (rc == 0)
+        rc = host_mount_parse(&r->mount, r->g.cli, err);
+    if (rc == 0)
         rc = take_command(r, err);
     return rc < 0 ? rc : check_command(r, err);
 }
@@ -292,7 +337,12 @@ static int engage_and_run(struct run *r, struct tp_error *err)
     int rc = engage_catch_signals(&r->g, err);
 
     if (rc == 0)
-        rc = engage_start(&r->g, r->request, &r->local, &r->already, err);
+        rc = host_mount_prepare(&r->mount, &r->g, r->name, err);
+    if (rc < 0)
+        return rc; /* nothing is engaged yet */
+    rc = engage_start(&r->g, r->request, &r->local, &r->already, err);
+    if (rc == 0)
+        rc = host_mount_start(&r->mount, &r->g, r->local, err);
     if (rc == 0 && wants_environment(r))
         rc = fetch_environment(r, err);
     if (rc == 0 && cli_has(r->g.cli, "limits"))
@@ -307,6 +357,7 @@ static int engage_and_run(struct run *r, struct tp_error *err)
         return run_command(r, err);
     }
     print_engagement(r);
+    host_mount_put_json(&r->mount, r->local);
     cli_print_json(r->g.cli, r->local);
     return 0;
 }
@@ -325,6 +376,7 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
     if (rc == -ECANCELED)
         cli_fail(cli, "interrupted", err);
     engage_release(&r.g);
+    host_mount_release(&r.mount);
     json_object_put(r.request);
     json_object_put(r.local);
     json_object_put(r.env);
@@ -333,6 +385,8 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
 }
 
 /* ---- the tables ---- */
+
+static const char *const volume_modes[] = {"rw", "ro", "off", NULL};
 
 #define OPTIONS_ENGAGE                                                         \
     OPTION_NAME,                                                               \
@@ -366,6 +420,17 @@ static int run_type(struct cli *cli, const char *type, struct tp_error *err)
         {.name = "limits",                                                     \
          .help = "give that container the limits of cpu and memory of the "    \
                  "one in the cluster"},                                        \
+        {.name = "mount",                                                      \
+         .arg = "DIRECTORY[:ro]",                                              \
+         .help = "mount the container's volumes below this directory"},        \
+        {.name = "local-mount-port",                                           \
+         .arg = "PORT",                                                        \
+         .help = "serve them by SFTP on 127.0.0.1:PORT of this host"},         \
+        {.name = "volumes",                                                    \
+         .arg = "MODE",                                                        \
+         .help = "of the container: rw, ro (nothing can be written) or off "   \
+                 "(not in 'docker run'); default: rw, as the cluster allows",  \
+         .choices = volume_modes},                                             \
         {.name = "timeout",                                                    \
          .arg = "TIME",                                                        \
          .help = "how long to wait until it is ready (default 120s)"},         \
@@ -416,7 +481,15 @@ static const struct cli_option ingest_options[] = {
     "starts its\ncontainer in the session's network. The engagement ends "     \
     "with it, and its exit status is tp's. With --limits the container may "   \
     "use as much cpu and\nmemory as the one in the cluster, unless flags of "  \
-    "docker's say otherwise.\nWORKLOAD is NAME or KIND/NAME "                  \
+    "docker's say otherwise.\n"                                                \
+    "\nThe container's volumes: 'docker run' gets each at its own path, by "   \
+    "the Docker plugin (tp\nvolume install), unless its own -v, --mount or "   \
+    "--tmpfs is there, above or below. --mount\nmounts them on this host, "    \
+    "/data at DIRECTORY/data, as long as the engagement lasts; a\ncommand of " \
+    "this host finds DIRECTORY in $TP_ROOT. It needs fusermount3, not root. "  \
+    "For other\nSFTP clients --local-mount-port says which key and "           \
+    "configuration to use. Ending the\nengagement waits until what was "       \
+    "written has reached the pod.\n\nWORKLOAD is NAME or KIND/NAME "                  \
     "(deploy, sts, ds, rs, pod).\n"
 
 #define EXITS                                                                  \
@@ -512,10 +585,11 @@ const struct cli_command cmd_ingest = {
     .name = "ingest",
     .summary = "a workload's environment, without its traffic",
     .usage = USAGE,
-    .details = "The variables of WORKLOAD's container for files or a command "
-               "here; its traffic stays in\nthe cluster, and the container "
+    .details = "The variables and volumes (read-only) of WORKLOAD's container "
+               "for files or a command here; its traffic stays in\nthe cluster, and the container "
                "goes on running.\n" DETAILS_COMMAND,
     .example = "  tp ingest web --env-file web.env\n"
+               "  tp ingest web --mount ./web -- ./server --root ./web/data\n"
                "  tp ingest web -- docker run --rm -it myimage\n",
     .exits = EXITS,
     .options = ingest_options,

@@ -9,6 +9,8 @@
 #include "cli/common_options.h"
 #include "cli/daemon.h"
 #include "cli/engage.h"
+#include "cli/engage_volumes.h"
+#include "cli/mount_record.h"
 #include "cli/volume_plugin.h"
 #include "engine/plugin.h"
 
@@ -83,11 +85,15 @@ static int remove_daemon(struct cli *cli, struct engine *e,
     if (rc < 0)
         return rc;
     json_object_object_add(entry, "cutOff", joined);
+    rc = mount_record_end(cli, d->id, NULL, -1, err);
+    if (rc < 0)
+        return rc;
     if (d->state == DAEMON_RUNNING) {
         warn_joined(cli, joined);
         cli_progress(cli, "Ending the session of %s ...", d->name);
         disconnect(cli, e, d);
     }
+    engage_volumes_remove(cli, e, d->name, NULL);
     rc = engine_container_remove(e, d->id, err);
     if (rc == 0)
         remove_control_volume(e, d);
@@ -108,6 +114,7 @@ static int quit_one(struct cli *cli, struct engine *e, const char *name,
     json_object_object_add(entry, "removed",
                            json_object_new_boolean(d.state != DAEMON_ABSENT));
     if (rc == 0 && d.state == DAEMON_ABSENT) {
+        mount_record_sweep(cli);
         cli_print(cli, "Nothing to quit: there is no container %s\n", name);
     } else if (rc == 0 && d.state == DAEMON_FOREIGN) {
         tp_error_set(err, -EEXIST, "the container '%s' is not tp's", name);

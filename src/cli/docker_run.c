@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "cli/docker_mounts.h"
 #include "cli/environment.h"
 #include "cli/limits.h"
 
@@ -105,9 +106,20 @@ static int check_long(const char *name, size_t len, struct tp_error *err)
     return 0;
 }
 
+/* The value of an option, perhaps of one that mounts something. */
+static void note_mount(struct docker_run *run, const char *name, size_t len,
+                       const char *value)
+{
+    cleanup_free char *path =
+        value ? docker_mounts_path(name, len, value) : NULL;
+
+    if (path)
+        json_object_array_add(run->own_mounts, json_object_new_string(path));
+}
+
 /* A cluster of short options. 1: the last one takes the next word. */
 static int read_short(struct docker_run *run, const char *word,
-                      struct tp_error *err)
+                      const char *next, struct tp_error *err)
 {
     for (const char *c = word + 1; *c; c++) {
         for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
@@ -116,8 +128,13 @@ static int read_short(struct docker_run *run, const char *word,
         }
         run->detached = run->detached || *c == 'd';
         run->own_memory = run->own_memory || *c == 'm';
-        if (!strchr(SHORT_SWITCHES, *c))
-            return c[1] == '\0';
+        if (strchr(SHORT_SWITCHES, *c))
+            continue;
+        if (c[1])
+            note_mount(run, c, 1, c + 1 + (c[1] == '='));
+        else
+            note_mount(run, c, 1, next);
+        return c[1] == '\0';
     }
     return 0;
 }
@@ -136,7 +153,7 @@ static void note_limits(struct docker_run *run, const char *name, size_t len)
     run->own_memory = run->own_memory || is_word(name, len, "memory");
 }
 
-static int read_long(struct docker_run *run, const char *word,
+static int read_long(struct docker_run *run, const char *word, const char *next,
                      struct tp_error *err)
 {
     const char *name = word + 2;
@@ -146,6 +163,7 @@ static int read_long(struct docker_run *run, const char *word,
     if (rc < 0)
         return rc;
     note_limits(run, name, len);
+    note_mount(run, name, len, name[len] ? name + len + 1 : next);
     if (len == strlen("detach") && !strncmp(name, "detach", len))
         run->detached = strcmp(name + len, "=false") != 0;
     return name[len] == '\0' && !is_switch(name, len);
@@ -156,8 +174,8 @@ static int read_options(struct docker_run *run, char *const *words,
                         struct tp_error *err)
 {
     while (*words && **words == '-' && strcmp(*words, "--") != 0) {
-        int rc = (*words)[1] == '-' ? read_long(run, *words, err)
-                                    : read_short(run, *words, err);
+        int rc = (*words)[1] == '-' ? read_long(run, *words, words[1], err)
+                                    : read_short(run, *words, words[1], err);
 
         if (rc < 0)
             return rc;
@@ -278,15 +296,31 @@ static bool push_limits(struct docker_run *out, size_t *n,
     return good;
 }
 
+static bool push_volumes(struct docker_run *out, size_t *n,
+                         struct json_object *volumes)
+{
+    for (size_t i = 0; i < json_array_len(volumes); i++) {
+        cleanup_free char *value =
+            docker_mounts_option(json_object_array_get_idx(volumes, i));
+
+        if (!value || !push(out->argv, n, "--mount") ||
+            !push(out->argv, n, value))
+            return false;
+    }
+    return true;
+}
+
 static bool build_words(struct docker_run *out, char *const *words,
                         const char *daemon, struct json_object *env,
-                        const struct limits *limits)
+                        const struct limits *limits,
+                        struct json_object *volumes)
 {
     size_t head = head_length(words), n = 0, count = count_words(words);
     size_t variables = env ? (size_t)json_object_object_length(env) : 0;
     bool good;
 
-    out->argv = calloc(count + 2 * variables + 9, sizeof(*out->argv));
+    out->argv = calloc(count + 2 * variables + 2 * json_array_len(volumes) + 9,
+                       sizeof(*out->argv));
     good = out->argv != NULL;
     for (size_t i = 0; good && i < head; i++)
         good = push(out->argv, &n, words[i]);
@@ -295,6 +329,7 @@ static bool build_words(struct docker_run *out, char *const *words,
         good = push_limits(out, &n, limits);
     if (good && env)
         good = push_environment(out, &n, env);
+    good = good && push_volumes(out, &n, volumes);
     for (size_t i = head; good && i < count; i++)
         good = push(out->argv, &n, words[i]);
     return good;
@@ -302,19 +337,21 @@ static bool build_words(struct docker_run *out, char *const *words,
 
 int docker_run_build(struct docker_run *out, char *const *words,
                      const char *daemon, struct json_object *env,
-                     const struct limits *limits, struct tp_error *err)
+                     const struct limits *limits, struct json_object *volumes,
+                     struct tp_error *err)
 {
     size_t left_out;
     int rc;
 
     memset(out, 0, sizeof(*out));
     out->env_fd = -1;
+    out->own_mounts = json_object_new_array();
     rc = read_options(out, words + head_length(words), err);
     if (rc == 0)
         rc = make_env_file(out, env, err);
     if (rc < 0)
         return rc;
-    if (!build_words(out, words, daemon, env, limits))
+    if (!build_words(out, words, daemon, env, limits, volumes))
         return tp_error_errno(err, -ENOMEM, "docker run");
     if (env)
         out->envp = docker_run_environ(env, &left_out);
@@ -337,6 +374,8 @@ void docker_run_release(struct docker_run *run)
     docker_run_free_words(run->argv);
     docker_run_free_words(run->envp);
     run->argv = run->envp = NULL;
+    json_object_put(run->own_mounts);
+    run->own_mounts = NULL;
     if (run->env_fd >= 0)
         close(run->env_fd);
     run->env_fd = -1;

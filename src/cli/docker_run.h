@@ -24,19 +24,22 @@ struct docker_run {
     char **envp; /* the same */
     int env_fd;  /* the memory file, inherited by docker; -1: none */
     bool detached;
-    bool own_cpus, own_memory; /* the user himself limits them */
-    size_t left_out;           /* variables that could not be handed over */
+    bool own_cpus, own_memory;      /* the user himself limits them */
+    struct json_object *own_mounts; /* paths that the user mounts; owned */
+    size_t left_out; /* variables that could not be handed over */
 };
 
 /* True for a command line "docker run ..." (any path; docker container run). */
 bool docker_run_is(char *const *words);
 
-/* words: "docker run ..."; daemon: the session's container; env and limits may
- * be NULL. A limit that the user's own flags set is left to them. 0 or -EINVAL
- * with err filled. Release in any case. */
+/* words: "docker run ..."; daemon: the session's container; env, limits and
+ * volumes ([{"name", "path", "readOnly"}]) may be NULL. A limit that the user's
+ * own flags set is left to them. 0 or -EINVAL with err filled. Release in any
+ * case. */
 int docker_run_build(struct docker_run *out, char *const *words,
                      const char *daemon, struct json_object *env,
-                     const struct limits *limits, struct tp_error *err);
+                     const struct limits *limits, struct json_object *volumes,
+                     struct tp_error *err);
 void docker_run_release(struct docker_run *run);
 
 /* tp's environment with env's variables over it, for a program of this machine;

@@ -205,6 +205,8 @@ struct json_object *engage_request(const struct cli *cli, const char *type,
                            json_object_new_boolean(cli_has(cli, "force")));
     json_object_object_add(obj, "yes",
                            json_object_new_boolean(cli_has(cli, "yes")));
+    if (!strcmp(cli_get_or(cli, "volumes", ""), "ro"))
+        json_object_object_add(obj, "readOnly", json_object_new_boolean(true));
     if (cli_has(cli, "no-local-shortcut"))
         json_object_object_add(obj, "shortcut", json_object_new_boolean(false));
     return obj;

@@ -43,6 +43,8 @@ char *image_find_archive(const char *file)
         path = archive_in(self, "/build/images", file);
         if (!path)
             path = archive_in(self, "", file);
+        if (!path) /* installed, whatever the prefix was when it was built */
+            path = archive_in(self, "/../share/" PACKAGE, file);
         if (path)
             return path;
     }

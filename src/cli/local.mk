@@ -21,16 +21,22 @@ libtp_cli_a_SOURCES = \
 	src/cli/common_options.c src/cli/common_options.h \
 	src/cli/container.c src/cli/container.h \
 	src/cli/daemon.c src/cli/daemon.h src/cli/daemon_list.c \
+	src/cli/docker_mounts.c src/cli/docker_mounts.h \
 	src/cli/docker_run.c src/cli/docker_run.h \
 	src/cli/engage.c src/cli/engage.h \
 	src/cli/engage_limits.c src/cli/engage_limits.h \
 	src/cli/engage_options.c src/cli/engage_options.h \
+	src/cli/engage_volumes.c src/cli/engage_volumes.h \
 	src/cli/environment.c src/cli/environment.h \
 	src/cli/former.c src/cli/former.h \
 	src/cli/help.c src/cli/help_man.c \
 	src/cli/helper.c src/cli/helper.h \
+	src/cli/host_mount.c src/cli/host_mount.h \
 	src/cli/image.c src/cli/image.h \
 	src/cli/limits.c src/cli/limits.h \
+	src/cli/mount_record.c src/cli/mount_record.h \
+	src/cli/mounter.c src/cli/mounter.h src/cli/mounter_internal.h \
+	src/cli/mounter_conn.c src/cli/mounter_files.c \
 	src/cli/options.c \
 	src/cli/output.c \
 	src/cli/program.c src/cli/program.h \
@@ -46,7 +52,10 @@ tp_SOURCES = src/cli/main.c
 tp_LDADD = $(CLI_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_cli check_cli_engage
+check_PROGRAMS += check_cli check_cli_engage check_cli_mount
+check_cli_mount_SOURCES = tests/unit/check_cli_mount.c
+check_cli_mount_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_cli_mount_LDADD = $(CLI_LIBS) $(CHECK_LIBS)
 check_cli_engage_SOURCES = tests/unit/check_cli_engage.c
 check_cli_engage_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_cli_engage_LDADD = $(CLI_LIBS) $(CHECK_LIBS)

@@ -80,8 +80,7 @@ int engagement_files_ask(struct engagement *eng, engagement_answer_cb *cb,
     snprintf(path, sizeof(path), "/tp/v1/engagements/%s/files", eng->id);
     json_put_str(body, "key", json_get_str(eng->request, FILES ".public", ""));
     json_object_object_add(body, "readOnly",
-                           json_object_new_boolean(
-                               json_get_bool(eng->request, "readOnly", false)));
+                           json_object_new_boolean(eng->spec.read_only));
     return tunnel_request(eng->e->tunnel, "POST", path, json_to_text(body), cb,
                           arg);
 }

@@ -56,6 +56,7 @@ struct eng_spec {
     size_t to_pod_count;
     bool force, yes;
     bool no_shortcut;
+    bool read_only; /* all its volumes */
 };
 
 struct engagement {

@@ -155,6 +155,7 @@ int engagement_spec_parse(struct eng_spec *spec, struct json_object *request,
     spec->force = json_get_bool(request, "force", false);
     spec->yes = json_get_bool(request, "yes", false);
     spec->no_shortcut = !json_get_bool(request, "shortcut", true);
+    spec->read_only = json_get_bool(request, "readOnly", false);
     rc = take_ports(spec, request, err);
     return rc == 0 ? check(spec, err) : rc;
 }
@@ -184,7 +185,8 @@ bool engagement_spec_same(const struct eng_spec *a, const struct eng_spec *b)
            !strcmp(a->workload, b->workload) &&
            !strcmp(a->container, b->container) &&
            !strcmp(a->service, b->service) && !strcmp(a->address, b->address) &&
-           a->no_shortcut == b->no_shortcut && same_ports(a, b);
+           a->no_shortcut == b->no_shortcut && a->read_only == b->read_only &&
+           same_ports(a, b);
 }
 
 static struct json_object *ports_to_json(const struct eng_spec *spec)

@@ -18,6 +18,7 @@
 #include "daemon/ctl.h"
 #include "daemon/daemon.h"
 #include "daemon/datapath.h"
+#include "daemon/files_ctl.h"
 
 #define CTL_WAIT_MS 3000
 
@@ -25,6 +26,7 @@ static const char usage[] =
     "usage: tp-daemon              run (started by tp-init)\n"
     "       tp-daemon ctl          join standard input and output to the "
     "control socket\n"
+    "       tp-daemon files NAME   join them to the files of an engagement\n"
     "       tp-daemon fail-closed  reject what a dead daemon captured\n"
     "       tp-daemon --version\n";
 
@@ -49,7 +51,7 @@ int main(int argc, char **argv)
     struct tp_error err = {0};
     int rc;
 
-    if (argc > 2) {
+    if (argc > (strcmp(command, "files") ? 2 : 3)) {
         fputs(usage, stderr);
         return 2;
     }
@@ -59,6 +61,9 @@ int main(int argc, char **argv)
     } else if (!strcmp(command, "ctl")) {
         rc = ctl_run(CONTROL_PATH, STDIN_FILENO, STDOUT_FILENO, CTL_WAIT_MS,
                      &err);
+    } else if (!strcmp(command, "files") && argc == 3) {
+        rc = files_ctl_run(CONTROL_PATH, argv[2], STDIN_FILENO, STDOUT_FILENO,
+                           &err);
     } else if (!strcmp(command, "fail-closed")) {
         rc = datapath_fail_closed(&err);
     } else if (!strcmp(command, "--version")) {

@@ -14,6 +14,9 @@
  * What somebody on the way says (a hotel's certificate) is never final then. */
 #define SETTLE_MS 60000
 
+/* A manager that is replaced has its successor by then: some 2 s. */
+#define DRAINED_ATTEMPTS 4
+
 static uint32_t random32(void)
 {
     uint32_t value = 0;
@@ -74,13 +77,36 @@ static bool is_final(struct session *s, const struct link_failure *f)
     return f->from_server && now - s->never_ms > SETTLE_MS;
 }
 
+/* Its conversations go on until the manager ends it. */
+static void retire_current(struct session *s)
+{
+    struct session_link *sl = s->current;
+
+    s->current = NULL;
+    if (!sl)
+        return;
+    session_former_add(&s->former, sl);
+    link_retire(sl->link);
+}
+
+/* A drained link takes nothing new: who has no other is not connected. */
+static bool is_of_use(const struct session *s)
+{
+    return s->current &&
+           !(s->current->draining && s->attempts >= DRAINED_ATTEMPTS);
+}
+
 static void attempt_failed(struct session *s, const struct link_failure *f)
 {
     if (f->unauthorized)
         session_need_credentials(s);
-    if (s->current) {
+    if (is_of_use(s)) {
         log_warn("no new link: %s", f->text);
         schedule_retry(s);
+    } else if (s->current) {
+        retire_current(s);
+        session_use_tunnel(s, NULL);
+        wait_for_retry(s, f->code, f->text);
     } else if (f->unauthorized && *s->helper_error) {
         session_enter(s, SESSION_REFUSED, f->code, s->helper_error);
     } else if (is_final(s, f)) {
@@ -98,18 +124,6 @@ static void failed_cb(void *arg, const struct link_failure *f)
 
     session_link_drop(&s->next);
     attempt_failed(s, &copy);
-}
-
-/* Its conversations go on until the manager ends it. */
-static void retire_current(struct session *s)
-{
-    struct session_link *sl = s->current;
-
-    s->current = NULL;
-    if (!sl)
-        return;
-    session_former_add(&s->former, sl);
-    link_retire(sl->link);
 }
 
 static bool has_feature(struct json_object *hello, const char *name)
@@ -203,6 +217,7 @@ static void closed_cb(void *arg, const char *why)
     snprintf(text, sizeof(text), "the link to the cluster is lost: %s", why);
     session_use_tunnel(s, NULL);
     session_link_drop(&s->current);
+    s->attempts = 0; /* those before were made beside a link that worked */
     if (!s->next) {
         wait_for_retry(s, "unreachable", text);
         return;

@@ -41,8 +41,8 @@ int engine_conn_wait(const struct engine_conn *c, short events, int timeout_ms)
     }
 }
 
-static ssize_t try_read(struct engine_conn *c, void *data, size_t len,
-                        short *events)
+ssize_t engine_conn_try_read(struct engine_conn *c, void *data, size_t len,
+                             short *events)
 {
     ssize_t n;
     int need;
@@ -63,8 +63,8 @@ static ssize_t try_read(struct engine_conn *c, void *data, size_t len,
     return -EAGAIN;
 }
 
-static ssize_t try_write(struct engine_conn *c, const void *data, size_t len,
-                         short *events)
+ssize_t engine_conn_try_write(struct engine_conn *c, const void *data,
+                              size_t len, short *events)
 {
     ssize_t n;
     int need;
@@ -90,7 +90,7 @@ ssize_t engine_conn_read(struct engine_conn *c, void *data, size_t len,
 {
     for (;;) {
         short events;
-        ssize_t n = try_read(c, data, len, &events);
+        ssize_t n = engine_conn_try_read(c, data, len, &events);
         int rc;
 
         if (n == -EINTR)
@@ -111,7 +111,7 @@ int engine_conn_write(struct engine_conn *c, const void *data, size_t len,
     while (len > 0) {
         short events;
         size_t chunk = len < 65536 ? len : 65536;
-        ssize_t n = try_write(c, p, chunk, &events);
+        ssize_t n = engine_conn_try_write(c, p, chunk, &events);
         int rc = 0;
 
         if (n > 0) {

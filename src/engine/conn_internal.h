@@ -26,6 +26,13 @@ int64_t engine_now_ms(void);
  * another negative errno. */
 int engine_conn_wait(const struct engine_conn *c, short events, int timeout_ms);
 
+/* What can be moved now: bytes, or -EAGAIN with the events of poll(2) to wait
+ * for, or another negative errno. Reading: 0 at the end. */
+ssize_t engine_conn_try_read(struct engine_conn *c, void *data, size_t len,
+                             short *events);
+ssize_t engine_conn_try_write(struct engine_conn *c, const void *data,
+                              size_t len, short *events);
+
 /* Why t cannot be reached, and what to do about it. Returns a negative errno
  * with err filled. */
 int engine_unreachable(const struct engine_target *t, int code,

@@ -6,24 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "engine/engine_internal.h"
-#include "engine/frames.h"
-
-#define MAX_STDERR 4096
-
-struct engine_exec {
-    struct engine *engine; /* borrowed */
-    struct engine_conn *conn;
-    char *id;
-    struct engine_frames frames;
-    struct buf out;
-    char error[MAX_STDERR + 1]; /* the first bytes of standard error */
-    size_t error_len;
-    bool ended;
-};
+#include "engine/exec_internal.h"
 
 static int create(struct engine_exec *x, const char *container,
                   const char *const *argv, struct tp_error *err)
@@ -53,10 +38,11 @@ static int create(struct engine_exec *x, const char *container,
     return 0;
 }
 
-static int on_frame(void *arg, unsigned stream, const uint8_t *data, size_t len)
+int engine_exec_frame(void *arg, unsigned stream, const uint8_t *data,
+                      size_t len)
 {
     struct engine_exec *x = arg;
-    size_t room = MAX_STDERR - x->error_len;
+    size_t room = ENGINE_EXEC_STDERR - x->error_len;
 
     if (stream == 1)
         return buf_append(&x->out, data, len);
@@ -92,7 +78,7 @@ static int take_over(struct engine_exec *x, struct tp_error *err)
                                       : engine_broken(x->engine, -EBADMSG, err);
     else if (buf_used(&reply.in) > 0)
         rc = engine_frames_feed(&x->frames, buf_head(&reply.in),
-                                buf_used(&reply.in), on_frame, x);
+                                buf_used(&reply.in), engine_exec_frame, x);
     engine_http_release(&reply);
     return rc;
 }
@@ -204,7 +190,8 @@ int engine_exec_read_line(struct engine_exec *x, int timeout_ms, char **line,
         if (n < 0)
             return engine_broken(x->engine, (int)n, err);
         x->ended = n == 0;
-        rc = engine_frames_feed(&x->frames, data, (size_t)n, on_frame, x);
+        rc = engine_frames_feed(&x->frames, data, (size_t)n, engine_exec_frame,
+                                x);
         if (rc < 0)
             return engine_broken(x->engine, rc == -ENOBUFS ? -EMSGSIZE : rc,
                                  err);

@@ -32,6 +32,12 @@ int engine_exec_end_input(struct engine_exec *x, struct tp_error *err);
 int engine_exec_read_line(struct engine_exec *x, int timeout_ms, char **line,
                           struct tp_error *err);
 
+/* Joins its standard streams to a socket, both directions at once, until its
+ * output has ended and all of it is written, or the socket is gone. What was
+ * read beyond the last line goes first. The socket becomes non-blocking. 0 or a
+ * negative errno with err filled. */
+int engine_exec_join(struct engine_exec *x, int fd, struct tp_error *err);
+
 /* What it wrote to standard error, without the last newline. Borrowed. */
 const char *engine_exec_stderr(struct engine_exec *x);
 

@@ -7,6 +7,7 @@ libtp_engine_a_SOURCES = \
 	src/engine/engine.c src/engine/engine.h \
 	src/engine/engine_internal.h \
 	src/engine/exec.c src/engine/exec.h \
+	src/engine/exec_internal.h src/engine/exec_join.c \
 	src/engine/frames.c src/engine/frames.h \
 	src/engine/http.c src/engine/http.h \
 	src/engine/objects.c \

@@ -4,11 +4,14 @@ Every workload answers over HTTP with the name of its pod, so that a test sees
 who answered; the program of the workstation answers with "local".
 """
 
+import collections
 import contextlib
 import json
 import pathlib
+import re
+import time
 
-from conftest import DAEMON, E2E, TOOLS, run, wait_until
+from conftest import DAEMON, E2E, NODE, TOOLS, run, wait_until
 
 NAMESPACE = "tp-engage"
 LOCAL_PORT = 18080
@@ -137,12 +140,44 @@ def local_program_args(name, ports):
 
 
 def who(box, url, seconds=5):
-    """The pod that answers, or "" if none does."""
+    """The pod that answers, or "" if none does; why is then in the test's output."""
     done = box.sh(f"curl -sS --max-time {seconds} {url}", check=False)
     for line in done.stdout.splitlines():
         if line.startswith("pod"):
             return line.split(":", 1)[-1].strip()
+    print(f"{time.strftime('%T')} {url}: {done.stderr.strip() or done.stdout[:200]}")
     return ""
+
+
+def led_to(name, namespace):
+    """The pods' addresses behind a Service, as kube-proxy's rules have them now."""
+    rules = run(["docker", "exec", NODE, "iptables-save", "-t", "nat"], check=False).stdout
+    return set(re.findall(rf'"{namespace}/{name}(?::\S*)? -> ([0-9.]+):', rules))
+
+
+def until_settled(cluster, name, namespace=NAMESPACE, seconds=60):
+    """No pod of before a rollout is asked any more: they are gone, and kube-proxy,
+    which is a second or more behind, knows that."""
+
+    def settled():
+        pods = cluster.kubectl_json("get", "pods", "-n", namespace, "-l", f"app={name}")["items"]
+        going = [p for p in pods if "deletionTimestamp" in p["metadata"]]
+        here = {p["status"].get("podIP") for p in pods}
+        return not going and led_to(name, namespace) <= here
+
+    wait_until(f"the pods of {name} of before are gone", settled, seconds)
+
+
+def who_at_once(box, url, n):
+    """n requests at the same time: how often each pod answered, or curl's error."""
+    ask = f"$(curl -sS --max-time 10 {url} 2>&1)"
+    script = (
+        f'for i in $(seq {n}); do (out={ask}; '
+        'grep -m1 -e ^pod: -e ^curl: <<<"$out" || echo "nothing: $out") & done; wait'
+    )
+    return collections.Counter(
+        line.removeprefix("pod: ") for line in box.out(script, timeout=120).splitlines()
+    )
 
 
 # The tests ask from the session's own network, where what is taken over would be

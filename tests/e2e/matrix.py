@@ -289,13 +289,6 @@ class Matrix:
         )["items"]
         return [p for p in items if not p["metadata"].get("deletionTimestamp")]
 
-    def going(self, w):
-        """How many are about to go: they may be asked for a moment yet."""
-        items = self.cluster.kubectl_json(
-            "get", "pods", "-n", w.namespace, "-l", f"app={w.name}"
-        )["items"]
-        return sum("deletionTimestamp" in p["metadata"] for p in items)
-
     def host(self, w, kind):
         if kind == "service":
             return f"{w.name}.{w.namespace}"

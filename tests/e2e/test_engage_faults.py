@@ -134,8 +134,11 @@ def test_the_agent_is_killed(clean, w):
     start = time.monotonic()
     traffic_is_back(clean, w, ("app", "local"), start)
     until("the engagement", lambda: clean.all_answered_by(w, "local"), BACK_SECONDS)
+    # the new agent serves before the kubelet tells that the old one has ended
+    until("the restart", lambda: restarts(clean, w)["tp-agent"] > before["tp-agent"])
     after = restarts(clean, w)
     assert after["tp-agent"] == before["tp-agent"] + 1 and after["app"] == before["app"]
+    assert clean.pods(w)[0]["metadata"]["uid"] == pod["metadata"]["uid"]
 
 
 def test_all_managers_are_killed(clean, prober):

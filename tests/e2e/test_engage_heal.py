@@ -19,6 +19,7 @@ from engage import (
     rollout,
     service,
     until_answered_by,
+    until_settled,
     who,
     workload,
 )
@@ -134,6 +135,7 @@ def test_a_replace_ends_without_an_outage(clean, box):
           f"detach: {end.failed}/{end.total}, longest {end.longest} s")  # fmt: skip
     assert end.failed <= restart.failed + 2, (restart.__dict__, end.__dict__)
     assert engaged_names(clean) == []
+    until_settled(clean, "rolled")
     assert who(box, f"http://rolled.{NAMESPACE}/").startswith("rolled")
 
 

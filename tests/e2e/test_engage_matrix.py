@@ -10,6 +10,7 @@ import json
 
 import pytest
 from conftest import DAEMON, wait_until
+from engage import until_settled
 from matrix import (
     NAMESPACE,
     WORKLOADS,
@@ -116,7 +117,7 @@ def test_cell(cells, verb, name, tmp_path):
     try:
         assert engage(cells.cluster, verb, w, *flags)["phase"] == "ready"
         before = cells.pods(w)[0]  # two: its second container is new to the agent
-        wait_for("nothing of a rollout", lambda: cells.going(w) == 0)
+        until_settled(cells.cluster, w.name, w.namespace)
         check_listed(cells, w, verb)
         if verb == "intercept":
             check_routed(cells, w)
@@ -153,6 +154,7 @@ def test_replace(cells, replaced, name):
     try:
         assert replaced[name].result()["phase"] == "ready"
         check_listed(cells, w, "replace")
+        until_settled(cells.cluster, w.name, w.namespace)
         (pod,) = wait_for("one pod", lambda: len(p := cells.pods(w)) == 1 and p)
         container = [c for c in pod["spec"]["containers"] if c["name"] == w.who][0]
         assert "tp-test/app" not in container["image"]
@@ -183,6 +185,7 @@ def test_both_containers_with_a_port_of_one_name(cells):
     try:
         engage(cells.cluster, "intercept", w, "--container", "second", "--port", f"{first}:http")
         # its agents came with a rollout
+        until_settled(cells.cluster, w.name, w.namespace)
         wait_for("the first", lambda: cells.ask(w, "http:service:80").startswith(w.name))
         engage(
             cells.cluster, "mirror", w, "--container", "first", "--port", f"{second}:http",

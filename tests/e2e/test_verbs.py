@@ -18,6 +18,7 @@ from engage import (
     rollout,
     service,
     until_answered_by,
+    until_settled,
     who,
     workload,
 )
@@ -138,6 +139,7 @@ def test_shortcut(clean, box):
         after = streams(clean)
         assert after["local"] == before["local"] + 20
         assert after["opened"] == before["opened"]
+        until_settled(clean, "limited")
         # the sibling port is the cluster's, and so is the pod itself: its port is
         # taken by its name
         assert box.out("echo ping | nc -N -w 3 limited.tp-engage 9001") == "ping"

@@ -235,7 +235,8 @@ static int build(const char *line, struct json_object *env)
     words[n] = NULL;
     ck_assert(docker_run_is(words));
     memset(&error, 0, sizeof(error));
-    return docker_run_build(&built, words, "tp-daemon", env, limits, &error);
+    return docker_run_build(&built, words, "tp-daemon", env, limits, NULL,
+                            &error);
 }
 
 static void joined(char *out, size_t size)

@@ -375,6 +375,53 @@ static void check_dialogue(struct engine *e)
     engine_exec_close(x);
 }
 
+/* More than all buffers hold, while nobody reads at the other end. */
+static void check_join(void)
+{
+    static const char *const cat[] = {"/busybox", "cat", NULL};
+    const size_t size = 4U << 20;
+    struct tp_error err = {0};
+    char *sent = malloc(size), *got = malloc(size);
+    int pair[2];
+    size_t have = 0;
+    pid_t joiner, writer;
+
+    for (size_t i = 0; i < size; i++)
+        sent[i] = (char)(i * 5 + i / 3000);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    joiner = fork();
+    if (joiner == 0) {
+        struct engine *e = engine_open(&err);
+        struct engine_exec *x =
+            e ? engine_exec_start(e, CONTAINER, cat, &err) : NULL;
+
+        close(pair[0]);
+        _exit(!x || engine_exec_join(x, pair[1], &err) < 0);
+    }
+    close(pair[1]);
+    writer = fork();
+    if (writer == 0) {
+        size_t at = 0;
+
+        for (ssize_t n;
+             at < size && (n = write(pair[0], sent + at, size - at)) > 0;)
+            at += (size_t)n;
+        shutdown(pair[0], SHUT_WR);
+        _exit(0);
+    }
+    sleep(1); /* it is full now */
+    for (ssize_t n; (n = read(pair[0], got + have, size - have)) > 0;)
+        have += (size_t)n;
+    ck_assert_uint_eq(have, size);
+    ck_assert_int_eq(memcmp(got, sent, size), 0);
+    ck_assert_int_eq(read(pair[0], got, 1), 0);
+    ck_assert_int_eq(waitpid(joiner, NULL, 0), joiner);
+    ck_assert_int_eq(waitpid(writer, NULL, 0), writer);
+    close(pair[0]);
+    free(sent);
+    free(got);
+}
+
 static void check_container(struct engine *e)
 {
     cleanup_json struct json_object *spec = make_spec(""), *list;
@@ -408,6 +455,7 @@ static void check_container(struct engine *e)
     ck_assert_uint_ge(json_array_len(nets), 1);
     check_execs(e);
     check_dialogue(e);
+    check_join();
     ck_assert_int_eq(engine_container_remove(e, CONTAINER, &err), 0);
 }
 

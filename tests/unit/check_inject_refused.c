@@ -121,7 +121,7 @@ static const struct refusal refusals[] = {
 START_TEST(pods_that_are_left_alone)
 {
     const struct refusal *r = &refusals[_i];
-    struct json_object *pod = inject_parse(r->pod), *patch;
+    struct json_object *pod = quoted_parse(r->pod), *patch;
     struct tp_error why = {0};
     int rc = inject_pod(&inject_settings, "default", pod, &patch, &why);
 
@@ -135,7 +135,7 @@ END_TEST
 
 static int inject_named(const char *ns, struct tp_error *why)
 {
-    struct json_object *pod = inject_parse(NAMED), *patch;
+    struct json_object *pod = quoted_parse(NAMED), *patch;
     int rc = inject_pod(&inject_settings, ns, pod, &patch, why);
 
     json_object_put(patch);
@@ -168,7 +168,7 @@ END_TEST
 
 static void expect_refused(const char *text, const char *reason)
 {
-    struct json_object *pod = inject_parse(text), *patch;
+    struct json_object *pod = quoted_parse(text), *patch;
     struct tp_error why = {0};
 
     ck_assert_int_lt(inject_pod(&inject_settings, "default", pod, &patch, &why),
@@ -225,7 +225,7 @@ START_TEST(settings_that_are_refused)
 {
     struct inject_settings s;
     struct tp_error err = {0};
-    char *text = inject_unquote(bad_settings[_i]);
+    char *text = quoted_text(bad_settings[_i]);
 
     ck_assert_int_lt(inject_settings_parse(&s, text, &err), 0);
     ck_assert_str_ne(err.text, "");
@@ -246,7 +246,7 @@ END_TEST
 static enum webhook_result ask(const char *review, char **answer)
 {
     struct tp_error note = {0};
-    char *text = inject_unquote(review);
+    char *text = quoted_text(review);
     enum webhook_result result =
         webhook_answer(&inject_settings, text, strlen(text), answer, &note);
 
@@ -264,7 +264,7 @@ static struct json_object *ask_response(const char *review,
     char *answer;
 
     ck_assert_int_eq(ask(review, &answer), wanted);
-    obj = inject_parse(answer);
+    obj = quoted_parse(answer);
     ck_assert_str_eq(json_get_str(obj, "kind", ""), "AdmissionReview");
     ck_assert_str_eq(json_get_str(obj, "apiVersion", ""),
                      "admission.k8s.io/v1");
@@ -282,7 +282,7 @@ START_TEST(a_pod_gets_its_patch)
         ask_response(REVIEW("CREATE", "Pod", NAMED), WEBHOOK_PATCHED);
     char *text = base64_decode_text(json_get_str(response, "patch", ""));
     struct json_object *patch = json_tokener_parse(text);
-    struct json_object *pod = inject_parse(NAMED), *name = NULL;
+    struct json_object *pod = quoted_parse(NAMED), *name = NULL;
 
     ck_assert_str_eq(json_get_str(response, "patchType", ""), "JSONPatch");
     ck_assert_ptr_null(json_get(response, "warnings"));

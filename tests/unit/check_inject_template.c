@@ -30,7 +30,7 @@ static const char *const templates[] = {NAMED, REDIRECT, REPLACE, SWITCHED};
 static struct json_object *workload_of(struct json_object *tmpl)
 {
     struct json_object *workload =
-        inject_parse("{'kind':'Deployment','spec':{}}");
+        quoted_parse("{'kind':'Deployment','spec':{}}");
 
     json_object_object_add(json_get(workload, "spec"), "template",
                            json_object_get(tmpl));
@@ -55,8 +55,8 @@ static struct json_object *inject(struct json_object *tmpl)
  */
 START_TEST(templates_come_back_as_they_were)
 {
-    struct json_object *before = inject_parse(templates[_i]);
-    struct json_object *tmpl = inject_parse(templates[_i]);
+    struct json_object *before = quoted_parse(templates[_i]);
+    struct json_object *tmpl = quoted_parse(templates[_i]);
     struct json_object *undo = inject(tmpl), *read;
     const char *text = json_to_text(undo);
 
@@ -77,7 +77,7 @@ END_TEST
 /* What people have changed while the agent was there is theirs. */
 START_TEST(what_was_changed_meanwhile_stays)
 {
-    struct json_object *tmpl = inject_parse(REDIRECT), *undo = inject(tmpl);
+    struct json_object *tmpl = quoted_parse(REDIRECT), *undo = inject(tmpl);
     struct json_object *app = json_pointer_value(tmpl, "/spec/containers/2");
 
     ck_assert_str_eq(json_get_str(app, "name", ""), "app");
@@ -109,8 +109,8 @@ START_TEST(nonsense_undoes_nothing)
     };
 
     for (int i = -1; i < COUNT(texts); i++) {
-        struct json_object *tmpl = inject_parse(REDIRECT);
-        struct json_object *bad = i < 0 ? NULL : inject_parse(texts[i]);
+        struct json_object *tmpl = quoted_parse(REDIRECT);
+        struct json_object *bad = i < 0 ? NULL : quoted_parse(texts[i]);
         struct json_object *undo = inject(tmpl), *workload;
 
         template_restore(tmpl, bad);
@@ -131,7 +131,7 @@ END_TEST
 START_TEST(what_the_webhook_refuses_is_refused)
 {
     struct json_object *tmpl =
-        inject_parse(POD(CONFIG(PORT("nope", 8080, "redirect", 9900)),
+        quoted_parse(POD(CONFIG(PORT("nope", 8080, "redirect", 9900)),
                          "'containers':[{'name':'app'}]"));
     struct json_object *undo;
     struct tp_error err = {0};
@@ -150,7 +150,7 @@ END_TEST
 START_TEST(settings_are_copied)
 {
     struct inject_settings copy;
-    struct json_object *tmpl = inject_parse(NAMED), *undo;
+    struct json_object *tmpl = quoted_parse(NAMED), *undo;
     struct tp_error err = {0};
 
     ck_assert_int_eq(inject_settings_copy(&copy, &inject_settings), 0);

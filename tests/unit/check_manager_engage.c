@@ -18,32 +18,10 @@
 #include "manager/parts.h"
 #include "manager/review.h"
 #include "manager/workload_event.h"
+#include "quoted.h"
 #include "suite.h"
 
 #define ID "abcdefghijklmnopqrstuvwxyz"
-
-/* Test texts are written with ' for ". */
-static char *quoted(const char *text)
-{
-    char *copy = strdup(text);
-
-    for (char *p = copy; *p; p++) {
-        if (*p == '\'')
-            *p = '"';
-    }
-    return copy;
-}
-
-static struct json_object *parse(const char *text)
-{
-    char *copy = quoted(text);
-    struct tp_error err = {0};
-    struct json_object *obj = json_parse_text(copy, strlen(copy), &err);
-
-    ck_assert_msg(obj != NULL, "%s: %s", err.text, text);
-    free(copy);
-    return obj;
-}
 
 /* ---- ENGAGE ---------------------------------------------------------------
  */
@@ -53,7 +31,7 @@ static struct json_object *parse(const char *text)
 static int read_spec(struct engage_spec *spec, const char *text,
                      struct tp_error *err)
 {
-    char *copy = quoted(text);
+    char *copy = quoted_text(text);
     int rc = engage_spec_parse(spec, copy, strlen(copy), err);
 
     free(copy);
@@ -158,8 +136,8 @@ static void make_identity(struct identity *who)
     *who = (struct identity){
         .user = strdup("alice"),
         .uid = strdup("u1"),
-        .groups = parse("['g']"),
-        .extra = parse("{'k':['v']}"),
+        .groups = quoted_parse("['g']"),
+        .extra = quoted_parse("{'k':['v']}"),
     };
 }
 
@@ -258,7 +236,7 @@ START_TEST(engagement_refuses_foreign_objects)
         char text[128];
 
         snprintf(text, sizeof(text), "{'v':%s}", cases[i].value);
-        value = parse(text);
+        value = quoted_parse(text);
         json_object_object_add(json_get(obj, cases[i].path), cases[i].key,
                                json_object_get(json_get(value, "v")));
         ck_assert_msg(engagement_parse(&eng, obj, &err) == -EBADMSG, "%zu", i);
@@ -388,7 +366,7 @@ START_TEST(lease_is_fresh_for_its_duration)
     ck_assert_str_eq(json_get_str(lease, "spec.holderIdentity", ""), "you");
     ck_assert(lease_is_fresh(lease, now + 29000));
     json_object_put(lease);
-    lease = parse("{'spec':{'leaseDurationSeconds':30}}");
+    lease = quoted_parse("{'spec':{'leaseDurationSeconds':30}}");
     ck_assert(!lease_is_fresh(lease, now));
     json_object_put(lease);
     ck_assert_int_eq(lease_time("2026-01-02T15:04:05.250000Z"), 1767366245250);
@@ -450,13 +428,13 @@ END_TEST
 
 START_TEST(pod_security_forbids_redirection_only)
 {
-    struct json_object *open = parse("{'metadata':{'name':'n'}}");
-    struct json_object *baseline =
-        parse("{'metadata':{'labels':{'pod-security.kubernetes.io/enforce':"
-              "'baseline'}}}");
-    struct json_object *named = parse("{'ports':[{'mode':'named'}]}");
+    struct json_object *open = quoted_parse("{'metadata':{'name':'n'}}");
+    struct json_object *baseline = quoted_parse(
+        "{'metadata':{'labels':{'pod-security.kubernetes.io/enforce':"
+        "'baseline'}}}");
+    struct json_object *named = quoted_parse("{'ports':[{'mode':'named'}]}");
     struct json_object *redirect =
-        parse("{'ports':[{'mode':'named'},{'mode':'redirect'}]}");
+        quoted_parse("{'ports':[{'mode':'named'},{'mode':'redirect'}]}");
 
     ck_assert_ptr_null(namespace_forbids(open, redirect));
     ck_assert_ptr_null(namespace_forbids(baseline, named));

@@ -9,23 +9,9 @@
 #include "manager/engage_internal.h"
 #include "manager/inject.h"
 #include "manager/rollout.h"
+#include "agent_pods.h"
+#include "quoted.h"
 #include "suite.h"
-
-static struct json_object *parse(const char *text)
-{
-    char *copy = strdup(text);
-    struct tp_error err = {0};
-    struct json_object *obj;
-
-    for (char *p = copy; *p; p++) {
-        if (*p == '\'')
-            *p = '"';
-    }
-    obj = json_parse_text(copy, strlen(copy), &err);
-    ck_assert_msg(obj != NULL, "%s: %s", err.text, text);
-    free(copy);
-    return obj;
-}
 
 static void set_need(struct resolved *r, uint16_t port, enum port_mode mode,
                      const char *name)
@@ -36,24 +22,6 @@ static void set_need(struct resolved *r, uint16_t port, enum port_mode mode,
     r->ports[0].port = port;
     r->ports[0].mode = mode;
     snprintf(r->ports[0].name, sizeof(r->ports[0].name), "%s", name);
-}
-
-#define AGENT(config)                                                          \
-    "{'name':'tp-agent','env':[{'name':'TP_AGENT_CONFIG',"                     \
-    "'value':'{\\'containers\\':[\\'app\\'],\\'ports\\':[" config "]}'}]}"
-#define FIT                                                                    \
-    "{\\'port\\':8080,\\'protocol\\':\\'tcp\\',\\'mode\\':\\'named\\',"        \
-    "\\'name\\':\\'http\\'}"
-#define READY                                                                  \
-    "'status':{'phase':'Running','conditions':[{'type':'Ready',"               \
-    "'status':'True'}]}"
-#define POD(name, containers, status)                                          \
-    "{'metadata':{'name':'" name "','uid':'" name "'},'spec':{"                \
-    "'containers':[" containers "]}," status "}"
-
-static bool connected_cb(void *arg, const char *uid)
-{
-    return strstr(arg, uid) != NULL;
 }
 
 /* ---- agents of a former installation, replaced pods ------------------------
@@ -84,7 +52,7 @@ START_TEST(agents_of_another_installation_are_unfit)
         .manager = "10.43.0.9:8444",
     };
     struct json_object *workload =
-        parse("{'kind':'Deployment','spec':{'replicas':1}}");
+        quoted_parse("{'kind':'Deployment','spec':{'replicas':1}}");
     struct rollout_plan plan = {.method = ROLLOUT_TEMPLATE};
     struct json_object *pods;
     struct agent_origin origin;
@@ -97,7 +65,7 @@ START_TEST(agents_of_another_installation_are_unfit)
     snprintf(text, sizeof(text),
              "{'items':[" POD("a", TOLD("%s", "%s"), READY) "]}",
              strangers[_i].ca, strangers[_i].address);
-    pods = parse(text);
+    pods = quoted_parse(text);
     snprintf(connected, sizeof(connected), "%s", strangers[_i].connected);
     agent_origin_now(&origin, &settings);
     set_need(&ports, 8080, PORT_NAMED, "http");
@@ -119,7 +87,7 @@ START_TEST(an_unknown_origin_is_no_stranger)
 {
     struct inject_settings settings = {.ca = (char *)"CA"};
     struct agent_origin none, some = {"0123"};
-    struct json_object *pod = parse("{'spec':{'containers':[]}}");
+    struct json_object *pod = quoted_parse("{'spec':{'containers':[]}}");
 
     agent_origin_now(&none, &settings);
     ck_assert_str_eq(none.hash, "");
@@ -162,10 +130,10 @@ START_TEST(a_replace_is_over_when_pods_are_restored)
     struct restore_view view;
 
     snprintf(text, sizeof(text), "{'items':[%s]}", restores[_i].pods);
-    pods = parse(text);
+    pods = quoted_parse(text);
     snprintf(text, sizeof(text), "{'kind':'Deployment','spec':{'replicas':%d}}",
              restores[_i].replicas);
-    workload = parse(text);
+    workload = quoted_parse(text);
     restore_look(&view, workload, pods);
     ck_assert_msg(restore_is_done(&view, restores[_i].leaving_ms) ==
                       restores[_i].done,

@@ -11,24 +11,8 @@
 #include "manager/engage_limits.h"
 #include "manager/engage_uninstall.h"
 #include "manager/uninstall.h"
+#include "quoted.h"
 #include "suite.h"
-
-/* Test texts are written with ' for ". */
-static struct json_object *parse(const char *text)
-{
-    char *copy = strdup(text);
-    struct tp_error err = {0};
-    struct json_object *obj;
-
-    for (char *p = copy; *p; p++) {
-        if (*p == '\'')
-            *p = '"';
-    }
-    obj = json_parse_text(copy, strlen(copy), &err);
-    ck_assert_msg(obj != NULL, "%s: %s", err.text, text);
-    free(copy);
-    return obj;
-}
 
 /* ---- limits ---------------------------------------------------------------
  */
@@ -40,10 +24,10 @@ static struct json_object *parse(const char *text)
 START_TEST(limits_are_those_of_a_pod)
 {
     struct json_object *pods =
-        parse("{'items':[" LIMITED("'memory':'64Mi'") "]}");
-    struct json_object *none = parse("{'items':[]}");
+        quoted_parse("{'items':[" LIMITED("'memory':'64Mi'") "]}");
+    struct json_object *none = quoted_parse("{'items':[]}");
     struct json_object *template =
-        parse(LIMITED("'cpu':'1','example.com/gpu':'1'"));
+        quoted_parse(LIMITED("'cpu':'1','example.com/gpu':'1'"));
     struct json_object *out = limits_of(pods, template, "app");
 
     ck_assert_str_eq(json_get_str(out, "memory", ""), "64Mi");
@@ -69,11 +53,11 @@ START_TEST(services_and_pods_lead_to_engaged_ports)
 {
     static const struct engagement eng = {.ports = {{8080, false}, {53, true}},
                                           .port_count = 2};
-    struct json_object *template = parse(
+    struct json_object *template = quoted_parse(
         "{'metadata':{'labels':{'app':'web'}},'spec':{'containers':[{'name':"
         "'app','ports':[{'name':'http','containerPort':8080},{'name':'echo',"
         "'containerPort':9001}]}]}}");
-    struct json_object *services = parse(
+    struct json_object *services = quoted_parse(
         "{'items':["
         "{'metadata':{'name':'web'},'spec':{'selector':{'app':'web'},"
         "'clusterIP':'10.43.0.5','clusterIPs':['10.43.0.5','fd00::5'],"
@@ -90,8 +74,8 @@ START_TEST(services_and_pods_lead_to_engaged_ports)
         "{'port':83,'targetPort':'tp-x'}]}},"
         "{'metadata':{'name':'other'},'spec':{'selector':{'app':'db'},"
         "'clusterIP':'10.43.0.7','ports':[{'port':80,'targetPort':8080}]}}]}");
-    struct json_object *pod =
-        parse("{'status':{'podIPs':[{'ip':'10.42.0.9'},{'ip':'fd00::9'}]}}");
+    struct json_object *pod = quoted_parse(
+        "{'status':{'podIPs':[{'ip':'10.42.0.9'},{'ip':'fd00::9'}]}}");
     struct resolved ports = {.count = 3};
     struct json_object *list = json_object_new_array();
 
@@ -176,7 +160,7 @@ static const struct {
 
 START_TEST(agents_are_taken_away_by_kind)
 {
-    struct json_object *w = parse(uninstall_cases[_i].workload);
+    struct json_object *w = quoted_parse(uninstall_cases[_i].workload);
     struct workload_ref ref = {{0}, {0}, {0}};
 
     snprintf(ref.kind, sizeof(ref.kind), "%s", uninstall_cases[_i].kind);
@@ -201,7 +185,7 @@ static const struct {
 
 START_TEST(what_is_to_be_uninstalled_is_read_strictly)
 {
-    struct json_object *obj = parse(uninstall_bodies[_i].body);
+    struct json_object *obj = quoted_parse(uninstall_bodies[_i].body);
     const char *text = json_to_text(obj);
     struct uninstall_spec spec;
     struct tp_error err = {0};

@@ -8,24 +8,8 @@
 #include "base/json.h"
 #include "manager/network_policy.h"
 #include "manager/service_switch.h"
+#include "quoted.h"
 #include "suite.h"
-
-/* Test texts are written with ' for ". */
-static struct json_object *parse(const char *text)
-{
-    char *copy = strdup(text);
-    struct tp_error err = {0};
-    struct json_object *obj;
-
-    for (char *p = copy; *p; p++) {
-        if (*p == '\'')
-            *p = '"';
-    }
-    obj = json_parse_text(copy, strlen(copy), &err);
-    ck_assert_msg(obj != NULL, "%s: %s", err.text, text);
-    free(copy);
-    return obj;
-}
 
 /* ---- Services -------------------------------------------------------------
  */
@@ -123,7 +107,7 @@ static const struct switch_case {
 static struct switch_verdict judge(const struct switch_case *c,
                                    struct json_object **service)
 {
-    struct json_object *labels = parse("{'app':'web','more':'x'}");
+    struct json_object *labels = quoted_parse("{'app':'web','more':'x'}");
     struct switch_want want = {"a", labels, 8080, false};
     struct switch_rules rules = {
         .may_switch = c->may_switch,
@@ -134,9 +118,9 @@ static struct switch_verdict judge(const struct switch_case *c,
     char text[4096];
 
     snprintf(text, sizeof(text), "{%s}", c->service);
-    *service = parse(text);
+    *service = quoted_parse(text);
     snprintf(text, sizeof(text), "{'items':[%s]}", c->pods);
-    pods = parse(text);
+    pods = quoted_parse(text);
     switch_judge(&v, *service, pods, &want, c->wanted, &rules);
     json_object_put(pods);
     json_object_put(labels);
@@ -315,7 +299,7 @@ static struct json_object *policies_of(const char *text)
     char all[2048];
 
     snprintf(all, sizeof(all), "{'items':[%s]}", text);
-    return parse(all);
+    return quoted_parse(all);
 }
 
 START_TEST(what_would_be_dropped_at_the_agent)
@@ -323,7 +307,7 @@ START_TEST(what_would_be_dropped_at_the_agent)
     const struct policy_port app = {8080, 8080, "http", false};
     const struct policy_port agent = {9900, 9999, "http", false};
     struct json_object *policies = policies_of(agent_cases[_i].policies);
-    struct json_object *labels = parse("{'app':'web'}");
+    struct json_object *labels = quoted_parse("{'app':'web'}");
     const char *name = policy_drops_agent(policies, labels, &app, &agent);
 
     ck_assert_msg((name != NULL) == agent_cases[_i].drops, "%s",
@@ -375,12 +359,12 @@ static const struct {
 START_TEST(whether_agents_reach_the_managers)
 {
     struct json_object *ns =
-        parse("{'kubernetes.io/metadata.name':'tp-system'}");
-    struct json_object *manager = parse("{'app':'m'}");
+        quoted_parse("{'kubernetes.io/metadata.name':'tp-system'}");
+    struct json_object *manager = quoted_parse("{'app':'m'}");
     const struct policy_peer to = {"tp-system", ns, manager, "10.42.1.9"};
     const struct policy_port port = {8444, 8444, "agents", false};
     struct json_object *policies = policies_of(egress_cases[_i].policies);
-    struct json_object *labels = parse("{'app':'web'}");
+    struct json_object *labels = quoted_parse("{'app':'web'}");
     const char *name = policy_drops_egress(policies, "a", labels, &to, &port);
 
     ck_assert_msg((name != NULL) == egress_cases[_i].drops, "%s",
@@ -394,8 +378,8 @@ END_TEST
 
 START_TEST(whether_the_managers_let_agents_in)
 {
-    struct json_object *ns = parse("{'team':'a'}");
-    struct json_object *labels = parse("{'app':'web'}");
+    struct json_object *ns = quoted_parse("{'team':'a'}");
+    struct json_object *labels = quoted_parse("{'app':'web'}");
     const struct policy_peer from = {"a", ns, labels, NULL};
     const struct policy_port port = {8444, 8444, "agents", false};
     struct json_object *closed = policies_of(IN(""));

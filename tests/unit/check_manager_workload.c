@@ -10,24 +10,9 @@
 #include "manager/workload.h"
 #include "manager/workload_config.h"
 #include "manager/workload_ports.h"
+#include "agent_pods.h"
+#include "quoted.h"
 #include "suite.h"
-
-/* Test texts are written with ' for ". */
-static struct json_object *parse(const char *text)
-{
-    char *copy = strdup(text);
-    struct tp_error err = {0};
-    struct json_object *obj;
-
-    for (char *p = copy; *p; p++) {
-        if (*p == '\'')
-            *p = '"';
-    }
-    obj = json_parse_text(copy, strlen(copy), &err);
-    ck_assert_msg(obj != NULL, "%s: %s", err.text, text);
-    free(copy);
-    return obj;
-}
 
 /* ---- names ----------------------------------------------------------------
  */
@@ -97,7 +82,7 @@ END_TEST
 
 START_TEST(selectors_match_as_in_kubernetes)
 {
-    struct json_object *labels = parse("{'app':'web','tier':'front'}");
+    struct json_object *labels = quoted_parse("{'app':'web','tier':'front'}");
     static const struct {
         const char *selector;
         bool matches;
@@ -120,7 +105,7 @@ START_TEST(selectors_match_as_in_kubernetes)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        struct json_object *selector = parse(cases[i].selector);
+        struct json_object *selector = quoted_parse(cases[i].selector);
 
         ck_assert_msg(label_selector_matches(selector, labels) ==
                           cases[i].matches,
@@ -133,14 +118,14 @@ END_TEST
 
 START_TEST(pods_are_asked_for_by_the_selector)
 {
-    struct json_object *w = parse(
+    struct json_object *w = quoted_parse(
         "{'spec':{'selector':{'matchLabels':{'a/b':'c'},'matchExpressions':["
         "{'key':'t','operator':'In','values':['x','y']},"
         "{'key':'u','operator':'Exists'},"
         "{'key':'v','operator':'DoesNotExist'}]},'template':{'spec':{}}}}");
     struct json_object *pod =
-        parse("{'metadata':{'name':'p'},'spec':{'containers':[]}}");
-    struct json_object *none = parse("{'spec':{'template':{}}}");
+        quoted_parse("{'metadata':{'name':'p'},'spec':{'containers':[]}}");
+    struct json_object *none = quoted_parse("{'spec':{'template':{}}}");
     char *path = workload_pods_path("ns", w);
 
     ck_assert_str_eq(path, "/api/v1/namespaces/ns/pods?limit=500&labelSelector="
@@ -387,7 +372,7 @@ static void make_spec(struct engage_spec *spec, const char *members)
              "'workload':'web'%s%s%s}",
              strstr(members, "'type'") ? "" : ",'type':'intercept'",
              *members ? "," : "", members);
-    obj = parse(text);
+    obj = quoted_parse(text);
     ck_assert_msg(engage_spec_parse(spec, json_to_text(obj),
                                     strlen(json_to_text(obj)), &err) == 0,
                   "%s: %s", text, err.text);
@@ -421,7 +406,7 @@ static void run_ports_case(const struct ports_case *c)
              "'containers':[%s]}},'services':{'items':[%s]},"
              "'policies':{'items':[%s]}}",
              c->containers, c->services, c->policies);
-    world = parse(text);
+    world = quoted_parse(text);
     q.pod_template = json_get(world, "template");
     q.services = json_get(world, "services");
     q.policies = json_get(world, "policies");
@@ -461,8 +446,8 @@ static struct json_object *merge(struct json_object *config,
                                  const struct resolved *ports, bool replace)
 {
     struct json_object *tmpl =
-        parse("{'spec':{'containers':[{'name':'app','ports':["
-              "{'containerPort':9900}]}]}}");
+        quoted_parse("{'spec':{'containers':[{'name':'app','ports':["
+                     "{'containerPort':9900}]}]}}");
     struct config_need need = {.ports = ports, .replace = replace};
     struct json_object *out = NULL;
     struct tp_error err = {0};
@@ -586,7 +571,8 @@ START_TEST(config_replaces_and_restores)
 {
     struct resolved a, b;
     struct config_need need = {.ports = &a, .replace = true};
-    struct json_object *config, *tmpl = parse("{'spec':{'containers':[]}}");
+    struct json_object *config,
+        *tmpl = quoted_parse("{'spec':{'containers':[]}}");
     struct json_object *restored, *other = NULL;
     struct tp_error err = {0};
 
@@ -617,7 +603,7 @@ END_TEST
 
 START_TEST(config_of_a_pod_is_what_its_agent_was_told)
 {
-    struct json_object *pod = parse(
+    struct json_object *pod = quoted_parse(
         "{'metadata':{'annotations':{'tp.internal/agent':'{}'}},'spec':{"
         "'containers':[{'name':'tp-agent','env':[{'name':'TP_AGENT_CONFIG',"
         "'value':'[1]'}]}]}}");
@@ -634,7 +620,7 @@ START_TEST(config_of_a_pod_is_what_its_agent_was_told)
     ck_assert_int_eq(json_get_int(config, "version", 0), 1);
     json_object_put(config);
     json_object_put(pod);
-    pod = parse("{'spec':{'containers':[]}}");
+    pod = quoted_parse("{'spec':{'containers':[]}}");
     ck_assert_ptr_null(config_of_pod(pod));
     json_object_put(pod);
 }
@@ -682,7 +668,7 @@ static const struct {
 
 START_TEST(the_way_depends_on_kind_and_strategy)
 {
-    struct json_object *w = parse(plan_cases[_i].workload);
+    struct json_object *w = quoted_parse(plan_cases[_i].workload);
     struct rollout_plan plan;
 
     rollout_plan(&plan, workload_kind_find(plan_cases[_i].kind), w);
@@ -727,7 +713,7 @@ static const struct {
 
 START_TEST(trouble_is_seen_in_conditions)
 {
-    struct json_object *w = parse(progress_cases[_i].workload);
+    struct json_object *w = quoted_parse(progress_cases[_i].workload);
     char text[ROLLOUT_TEXT];
 
     ck_assert(rollout_is_complete(w) == progress_cases[_i].complete);
@@ -739,24 +725,6 @@ START_TEST(trouble_is_seen_in_conditions)
     json_object_put(w);
 }
 END_TEST
-
-#define AGENT(config)                                                          \
-    "{'name':'tp-agent','env':[{'name':'TP_AGENT_CONFIG',"                     \
-    "'value':'{\\'containers\\':[\\'app\\'],\\'ports\\':[" config "]}'}]}"
-#define FIT                                                                    \
-    "{\\'port\\':8080,\\'protocol\\':\\'tcp\\',\\'mode\\':\\'named\\',"        \
-    "\\'name\\':\\'http\\'}"
-#define READY                                                                  \
-    "'status':{'phase':'Running','conditions':[{'type':'Ready',"               \
-    "'status':'True'}]}"
-#define POD(name, containers, status)                                          \
-    "{'metadata':{'name':'" name "','uid':'" name "'},'spec':{"                \
-    "'containers':[" containers "]}," status "}"
-
-static bool connected_cb(void *arg, const char *uid)
-{
-    return strstr(arg, uid) != NULL;
-}
 
 struct judge_case {
     const char *what, *workload, *pods;
@@ -817,7 +785,7 @@ static const struct judge_case judge_cases[] = {
 START_TEST(pods_decide_what_is_said)
 {
     const struct judge_case *c = &judge_cases[_i];
-    struct json_object *w = parse(c->workload), *pods;
+    struct json_object *w = quoted_parse(c->workload), *pods;
     struct rollout_plan plan = {.method = c->method};
     struct rollout_state state;
     struct pods_view view;
@@ -827,7 +795,7 @@ START_TEST(pods_decide_what_is_said)
 
     set_need(&ports, 8080, PORT_NAMED, "http");
     snprintf(text, sizeof(text), "{'items':[%s]}", c->pods);
-    pods = parse(text);
+    pods = quoted_parse(text);
     memcpy(connected, c->connected, sizeof(connected));
     pods_look(&view, pods, &need, connected_cb, connected);
     rollout_judge(&state, &plan, w, &view);
@@ -848,8 +816,8 @@ END_TEST
 
 START_TEST(pods_that_are_not_ready_have_agents_too)
 {
-    struct json_object *pods =
-        parse("{'items':[" NOT_READY "," WITHOUT "," GOING "," FAILED "]}");
+    struct json_object *pods = quoted_parse("{'items':[" NOT_READY "," WITHOUT
+                                            "," GOING "," FAILED "]}");
     struct resolved ports;
     struct config_need need = {.ports = &ports};
     struct pods_view view;

@@ -345,6 +345,26 @@ START_TEST(a_link_without_conversations_goes_at_once)
 }
 END_TEST
 
+/* It takes nothing new: "connected" would be a lie. What runs goes on. */
+START_TEST(a_drained_link_without_a_successor_is_no_connection)
+{
+    static struct talk old, fresh;
+
+    talk_start(&old);
+    listener_close(w.listener);
+    w.listener = NULL;
+    manager_drain(&w.managers[0]);
+    UNTIL(w.session->state == SESSION_WAITING);
+    ck_assert_ptr_nonnull(old.stream);
+    ck_assert_uint_eq(w.session->former.count, 1);
+    w.listener = listener_create(w.loop, &w.addr, 4, accept_cb, NULL, NULL);
+    ck_assert_ptr_nonnull(w.listener);
+    UNTIL(w.session->state == SESSION_CONNECTED);
+    talk_start(&fresh);
+    ck_assert_ptr_nonnull(old.stream);
+}
+END_TEST
+
 START_TEST(there_are_eight_former_links_at_most)
 {
     static struct talk talks[SESSION_FORMER_MAX + 2];
@@ -401,6 +421,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_conversation_outlives_its_link);
     tcase_add_test(tc, a_link_without_conversations_goes_at_once);
+    tcase_add_test(tc, a_drained_link_without_a_successor_is_no_connection);
     tcase_add_test(tc, there_are_eight_former_links_at_most);
     tcase_add_test(tc, a_former_link_that_breaks_is_no_loss_of_the_session);
     tcase_add_test(tc, the_end_of_the_session_ends_former_links);

@@ -3,27 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *inject_unquote(const char *text)
-{
-    char *copy = strdup(text);
-
-    for (char *p = copy; *p; p++) {
-        if (*p == '\'')
-            *p = '"';
-    }
-    return copy;
-}
-
-struct json_object *inject_parse(const char *text)
-{
-    char *copy = inject_unquote(text);
-    struct json_object *obj = json_tokener_parse(copy);
-
-    ck_assert_msg(obj != NULL, "%s", copy);
-    free(copy);
-    return obj;
-}
-
 #define SETTINGS                                                               \
     "{'image': 'r.example/tp-agent:1', 'pullPolicy': 'IfNotPresent',"          \
     " 'pullSecrets': ['regcred'], 'resources': {'limits': {'memory':"          \
@@ -35,7 +14,7 @@ struct inject_settings inject_settings;
 void inject_set_up(void)
 {
     struct tp_error err = {0};
-    char *text = inject_unquote(SETTINGS);
+    char *text = quoted_text(SETTINGS);
 
     ck_assert_msg(inject_settings_parse(&inject_settings, text, &err) == 0,
                   "%s", err.text);

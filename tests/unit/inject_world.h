@@ -1,7 +1,5 @@
 /*
  * inject_world.h - settings and pods for the tests of injection
- *
- * JSON in these tests is written with ' for ".
  */
 #ifndef TP_TESTS_INJECT_WORLD_H
 #define TP_TESTS_INJECT_WORLD_H
@@ -10,10 +8,7 @@
 
 #include "base/json.h"
 #include "manager/inject.h"
-
-/* The text with its quotes; the caller frees it. */
-char *inject_unquote(const char *text);
-struct json_object *inject_parse(const char *text);
+#include "quoted.h"
 
 /* What the manager knows; a checked fixture. */
 extern struct inject_settings inject_settings;
