@@ -143,6 +143,8 @@ static void advance(struct conn *c, size_t n)
         TAILQ_REMOVE(&c->queue, call, entry);
         call->sent = true;
         call->sent_at = conn_clock();
+        if (call->flags & CONN_SLOW)
+            c->slow++;
         if (c->in_flight++ == 0)
             c->last_rx = uv_now(c->config.loop);
     }

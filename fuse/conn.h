@@ -34,6 +34,7 @@ typedef void reply_cb(void *arg, const struct reply *reply);
 enum conn_call_flag {
     CONN_REPEAT = 1,
     CONN_HANDLE = 2,
+    CONN_SLOW = 4, /* fsync: the server may be silent for ten time-outs */
 };
 
 /* One call. The request's texts are copied; payload (of WRITE) and sink (for

@@ -55,6 +55,7 @@ struct conn {
     uint32_t generation, extensions, next_id;
     uint64_t rtt, rtt_at; /* us, ms */
     unsigned in_flight, n_calls;
+    unsigned slow; /* of those in flight, CONN_SLOW */
     bool destroyed;
     struct call_list queue; /* not (wholly) sent */
     size_t sent;            /* bytes of the queue's first call */

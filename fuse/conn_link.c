@@ -14,6 +14,7 @@
 #define BACKOFF_LAST  2000
 #define BROKER_MS     5 /* between looks for its answer */
 #define REPEATS_MAX   16
+#define SLOW_FACTOR   10
 
 static uint64_t now_ms(const struct conn *c)
 {
@@ -195,7 +196,7 @@ static void sort_out(struct conn *c, int err)
             TAILQ_INSERT_TAIL(&c->queue, call, entry);
     }
     c->sent = 0;
-    c->in_flight = 0;
+    c->in_flight = c->slow = 0;
 }
 
 void conn_lose(struct conn *c, int err, const char *why)
@@ -297,6 +298,8 @@ static void check_link(struct conn *c)
     bool awaited = c->in_flight > 0 || !TAILQ_EMPTY(&c->queue);
 
     if (c->state == CONN_UP) {
+        if (c->slow > 0)
+            limit *= SLOW_FACTOR;
         if (awaited && now - c->last_rx > limit)
             conn_lose(c, -ETIMEDOUT, "the server does not answer");
     } else if (c->state != CONN_DOWN) {

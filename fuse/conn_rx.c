@@ -38,6 +38,8 @@ static void measure(struct conn *c, const struct call *call)
 static void finish(struct conn *c, struct call *call, const struct reply *reply)
 {
     c->in_flight--;
+    if (call->flags & CONN_SLOW)
+        c->slow--;
     measure(c, call);
     conn_end(c, call, reply);
 }

@@ -141,6 +141,11 @@ static void unmount(struct helper *h)
     if (h->detached)
         return;
     h->detached = true;
+    if (h->o->no_unmount) {
+        h->told = true;
+        helper_send(h->sock, HELPER_END, NULL, -1);
+        return;
+    }
     if (run_fusermount(h->o, false) < 0) {
         log_warn("%s is in use: it is detached", h->o->mountpoint);
         run_fusermount(h->o, true);
@@ -278,7 +283,7 @@ int helper_run(const struct mount_options *o, int sock, pid_t worker,
         leave_terminal();
     tell_starter(started_fd, 0);
     rc = watch(&h);
-    if (!h.detached)
+    if (!h.detached && !o->no_unmount)
         run_fusermount(o, true); /* nobody answers there any more */
     return rc;
 }

@@ -131,7 +131,7 @@ static void sync_handle_cb(void *arg, int err)
     struct conn_call_args call = {
         .request = {.type = SFTP_EXTENDED, .extension = SFTP_HAS_FSYNC},
         .expect = SFTP_STATUS,
-        .flags = CONN_HANDLE,
+        .flags = CONN_HANDLE | CONN_SLOW,
         .cb = synced_cb,
         .arg = op};
 

@@ -28,6 +28,8 @@ static const struct option_row {
      "=N  an inherited socket where connections and keys are asked for"},
     {"ready_fd", NUMBER, AT(ready_fd),
      "=N  with -f: a zero byte is written there once it is mounted"},
+    {"no_unmount", FLAG, AT(no_unmount),
+     "  who starts it unmounts, and sends SIGTERM if it is still in use"},
     {"raw", FLAG, AT(raw), "  no SSH on what socket= or fd= names"},
     {"identity", TEXT, AT(identity), "=FILE  the private key"},
     {"identity_fd", NUMBER, AT(identity_fd), "=N  read it from there instead"},

@@ -28,6 +28,7 @@ struct mount_options {
     bool read_only, allow_other, default_permissions;
     bool strict, async_names, follow_outside;
     bool foreground, debug;
+    bool no_unmount;       /* who started us unmounts, and says so by SIGTERM */
     unsigned timeout;      /* seconds, of a link that is lost or silent */
     unsigned attr_timeout; /* seconds that attributes and names are kept */
     bool help, version;

@@ -35,7 +35,7 @@ struct transport_ops {
 struct transport {
     const struct transport_ops *ops;
     int fd;
-    /* Bytes that the peer lets be under way to it, once open; 0: no limit. */
+    /* Bytes that the peer lets be under way to it; 0: no limit. */
     uint32_t window;
 };
 

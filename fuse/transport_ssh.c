@@ -108,15 +108,10 @@ static int step_channel(struct ssh_transport *s, struct tp_error *err)
 static int step_subsystem(struct ssh_transport *s, struct tp_error *err)
 {
     int rc = libssh2_channel_subsystem(s->channel, "sftp");
-    unsigned long window = 0;
 
     if (rc == LIBSSH2_ERROR_EAGAIN)
         return -EAGAIN;
-    if (rc)
-        return ssh_error(s, -EPROTO, "SSH subsystem sftp", err);
-    libssh2_channel_window_write_ex(s->channel, &window);
-    s->base.window = (uint32_t)window;
-    return 0;
+    return rc ? ssh_error(s, -EPROTO, "SSH subsystem sftp", err) : 0;
 }
 
 static int step_check(struct ssh_transport *s, struct tp_error *err)
@@ -160,10 +155,20 @@ static ssize_t ssh_read(struct transport *t, void *buf, size_t len)
     return result_of(n);
 }
 
+/* The largest seen: OpenSSH opens channels with none and grants it later. */
+static void note_window(struct ssh_transport *s)
+{
+    unsigned long window = libssh2_channel_window_write(s->channel);
+
+    if (window > s->base.window && window <= UINT32_MAX)
+        s->base.window = (uint32_t)window;
+}
+
 static int ssh_flush(struct transport *t)
 {
     struct ssh_transport *s = (struct ssh_transport *)t;
 
+    note_window(s);
     while (s->out_at < s->out_len) {
         ssize_t n =
             libssh2_channel_write(s->channel, (const char *)s->out + s->out_at,

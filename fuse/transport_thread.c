@@ -47,6 +47,7 @@ struct thread_transport {
     int result; /* 0: the end of the stream */
     struct tp_error failure;
     struct ring in, out;
+    uint32_t window;
     bool stop;
     bool changed;                /* by the loop, since the thread looked */
     bool asleep;                 /* the thread waits in poll() */
@@ -143,7 +144,6 @@ static bool try_open(struct thread_transport *t)
     t->state = rc == 0 ? THREAD_OPEN : THREAD_OVER;
     t->result = rc;
     t->failure = err;
-    t->base.window = t->inner->window;
     t->tell_loop = true;
     unlock(t);
     return true;
@@ -179,6 +179,7 @@ static void gave(struct thread_transport *t, size_t n)
 {
     lock(t);
     t->out.tail += n;
+    t->window = t->inner->window;
     if (t->awaited && ring_used(&t->out) <= RING_BYTES / 2) {
         t->awaited = false;
         t->tell_loop = true;
@@ -320,6 +321,7 @@ static ssize_t thread_write(struct transport *base, const struct iovec *iov,
     room = RING_BYTES - ring_used(&t->out);
     over = t->state == THREAD_OVER;
     t->awaited = room == 0;
+    base->window = t->window;
     unlock(t);
     if (over)
         return -ECONNRESET; /* reading says why */

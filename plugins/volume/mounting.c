@@ -233,7 +233,7 @@ static char *mount_options(const struct mounting *m, bool read_only)
 
     if (!out)
         return NULL;
-    fprintf(out, "broker_fd=%d,ready_fd=%d,follow_outside,fsname=%s",
+    fprintf(out, "broker_fd=%d,ready_fd=%d,no_unmount,follow_outside,fsname=%s",
             PROGRAM_SHARED_FD, PROGRAM_LINES_FD, m->v->name);
     put_option(out, read_only, "ro");
     put_option(out, o->strict, "strict");
@@ -363,6 +363,14 @@ static void start(struct mounting *m)
 
 /* ---- the way down -------------------------------------------------------- */
 
+/* Users or not: what is left is written, then it ends. */
+static void nudge(struct mounting *m)
+{
+    m->nudged = true;
+    program_kill(m->mount, SIGTERM);
+    uv_timer_start(m->timer, late_cb, DRAIN_MS - NUDGE_MS, 0);
+}
+
 static void start_drain(struct mounting *m)
 {
     cleanup_free char *path = volume_path(m->v);
@@ -375,6 +383,8 @@ static void start_drain(struct mounting *m)
      * what is left and ends. */
     if (path && umount2(path, MNT_DETACH) < 0)
         log_warn("%s: %s", path, strerror(errno));
+    if (m->ending)
+        nudge(m); /* there are users, and no time */
 }
 
 /* Neither Docker nor its user waits for ever. */
@@ -386,9 +396,7 @@ static void late_cb(uv_timer_t *timer)
         set_error(m, "tp-daemon or the cluster does not answer: see tp status");
         give_up(m);
     } else if (m->state == DRAINING && !m->nudged) {
-        m->nudged = true;
-        program_kill(m->mount, SIGTERM);
-        uv_timer_start(m->timer, late_cb, DRAIN_MS - NUDGE_MS, 0);
+        nudge(m);
     } else if (m->state == DRAINING && !TAILQ_EMPTY(&m->ops) &&
                !TAILQ_FIRST(&m->ops)->mount) {
         finish(m, "what was written is not with the cluster yet; it goes on "

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/buf.h"
 #include "base/log.h"
@@ -33,6 +34,9 @@ static void closed_cb(uv_handle_t *handle)
 
     if (--p->handles > 0)
         return;
+    /* As PID 1 we inherit what it left behind. */
+    while (p->exited && waitpid(-p->process.pid, NULL, WNOHANG) > 0)
+        ;
     buf_release(&p->said.in);
     buf_release(&p->lines.in);
     if (p->exited)

@@ -489,7 +489,7 @@ static const struct cli_option ingest_options[] = {
     "this host finds DIRECTORY in $TP_ROOT. It needs fusermount3, not root. "  \
     "For other\nSFTP clients --local-mount-port says which key and "           \
     "configuration to use. Ending the\nengagement waits until what was "       \
-    "written has reached the pod.\n\nWORKLOAD is NAME or KIND/NAME "                  \
+    "written has reached the pod.\n\nWORKLOAD is NAME or KIND/NAME "           \
     "(deploy, sts, ds, rs, pod).\n"
 
 #define EXITS                                                                  \
@@ -586,7 +586,8 @@ const struct cli_command cmd_ingest = {
     .summary = "a workload's environment, without its traffic",
     .usage = USAGE,
     .details = "The variables and volumes (read-only) of WORKLOAD's container "
-               "for files or a command here; its traffic stays in\nthe cluster, and the container "
+               "for files or a command here; its traffic stays in\nthe "
+               "cluster, and the container "
                "goes on running.\n" DETAILS_COMMAND,
     .example = "  tp ingest web --env-file web.env\n"
                "  tp ingest web --mount ./web -- ./server --root ./web/data\n"

@@ -226,12 +226,13 @@ char *docker_mounts_option(struct json_object *volume)
     if (asprintf(&target, "target=%s", path) < 0)
         return NULL;
     field = strpbrk(path, ",\"") ? quoted(target) : strdup(target);
+    /* Read-only is the volume's own option: Docker's would mount it once more
+     * without nosuid and nodev. */
     if (!field ||
-        asprintf(
-            &out, "type=volume,source=%s,%s,volume-driver=%s,volume-nocopy%s",
-            json_get_str(volume, "name", ""), field,
-            json_get_str(volume, "driver", ""),
-            json_get_bool(volume, "readOnly", false) ? ",readonly" : "") < 0)
+        asprintf(&out,
+                 "type=volume,source=%s,%s,volume-driver=%s,volume-nocopy",
+                 json_get_str(volume, "name", ""), field,
+                 json_get_str(volume, "driver", "")) < 0)
         return NULL;
     return out;
 }

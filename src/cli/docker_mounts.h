@@ -27,7 +27,7 @@ char *docker_mounts_path(const char *name, size_t len, const char *value);
 struct json_object *docker_mounts_choose(struct json_object *served,
                                          struct json_object *own);
 
-/* The value of --mount for a volume {"name", "driver", "path", "readOnly"};
+/* The value of --mount for a volume {"name", "driver", "path"};
  * owned. */
 char *docker_mounts_option(struct json_object *volume);
 

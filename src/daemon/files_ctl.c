@@ -16,14 +16,18 @@
 
 static int write_line(int fd, struct json_object *obj)
 {
-    const char *text = json_object_to_json_string_ext(
-        obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-    size_t len = strlen(text);
+    cleanup_free char *text = NULL;
+    int len = asprintf(
+        &text, "%s\n",
+        json_object_to_json_string_ext(
+            obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 
+    if (len < 0) {
+        text = NULL;
+        return -ENOMEM;
+    }
     /* Short, and nobody writes beside it. */
-    return write(fd, text, len) == (ssize_t)len && write(fd, "\n", 1) == 1
-               ? 0
-               : -EPIPE;
+    return write(fd, text, (size_t)len) == len ? 0 : -EPIPE;
 }
 
 static int read_answer(int fd, struct buf *in, struct json_object **out,

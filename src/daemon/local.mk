@@ -54,10 +54,13 @@ tp_daemon_LDADD = $(DAEMON_LIBS)
 if HAVE_CHECK
 check_PROGRAMS += check_control check_dns check_engagement check_link \
 	check_session check_session_links check_engagement_spec \
-	check_files_ctl
+	check_files_ctl check_volume_socket
 check_files_ctl_SOURCES = tests/unit/check_files_ctl.c
 check_files_ctl_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_files_ctl_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+check_volume_socket_SOURCES = tests/unit/check_volume_socket.c
+check_volume_socket_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_volume_socket_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 check_engagement_spec_SOURCES = tests/unit/check_engagement_spec.c
 check_engagement_spec_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_engagement_spec_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)

@@ -59,6 +59,7 @@ int sftpd_handle_free(struct sftpd_handle *handle)
     for (size_t i = 0; handle->names && handle->names[i]; i++)
         free(handle->names[i]);
     free(handle->names);
+    free(handle->above);
     *handle = (struct sftpd_handle){.turn = handle->turn, .fd = -1};
     return rc;
 }

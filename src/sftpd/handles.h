@@ -24,6 +24,7 @@ struct sftpd_handle {
     bool read_only;  /* of the export */
     DIR *dir;        /* NULL: a file, or a directory above exports */
     char **names;    /* of such a directory; owned, NULL-terminated */
+    char *above;     /* the path of such a directory; owned */
     size_t next;     /* of names */
     bool dir_unread; /* the last entry did not fit: dirent is to be sent */
     struct dirent *entry;

@@ -1,11 +1,14 @@
 /* ops_dir.c - directories: of exports, and those above them */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "sftp/status.h"
 #include "sftpd/session_internal.h"
 
@@ -25,7 +28,8 @@ static int open_virtual(struct sftpd_handle *handle,
     int rc;
 
     handle->names = calloc(place->exports->count + 1, sizeof(char *));
-    if (!handle->names)
+    handle->above = strdup(place->path);
+    if (!handle->names || !handle->above)
         return -ENOMEM;
     rc = sftpd_place_children(place, add_child, handle);
     handle->next = 0;
@@ -119,15 +123,36 @@ static int read_real(struct sftp_writer *w, struct sftpd_handle *handle)
     }
 }
 
-/* The kind of what is there does not matter: a client asks again by name. */
-static int read_virtual(struct sftp_writer *w, struct sftpd_handle *handle)
+/* An export, which may be a file, or a directory on the way to one. */
+static int add_virtual(struct sftpd_session *s, struct sftp_writer *w,
+                       const char *above, const char *name)
 {
+    static const struct sftp_attrs none;
+    char path[SFTPD_PATH_SIZE + NAME_MAX + 2];
+    struct sftp_text text = {.data = path};
+    cleanup_close int fd = -1;
+    struct sftpd_place place;
     struct stat st;
+
+    text.len = (uint32_t)snprintf(path, sizeof(path), "%s/%s", above, name);
+    if (text.len >= sizeof(path) || session_place(s, text, &place) < 0)
+        return sftp_add_name(w, name, name, &none);
+    sftpd_attrs_virtual(&st);
+    if (!place.export)
+        return add_entry(w, name, &st);
+    fd = sftpd_place_open(&place, O_PATH | O_NOFOLLOW, 0);
+    if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+        return sftp_add_name(w, name, name, &none);
+    return add_entry(w, name, &st);
+}
+
+static int read_virtual(struct sftpd_session *s, struct sftp_writer *w,
+                        struct sftpd_handle *handle)
+{
     int count = 0;
 
-    sftpd_attrs_virtual(&st);
     while (handle->names[handle->next] &&
-           add_entry(w, handle->names[handle->next], &st) == 0) {
+           add_virtual(s, w, handle->above, handle->names[handle->next]) == 0) {
         handle->next++;
         count++;
     }
@@ -146,7 +171,7 @@ int op_readdir(struct sftpd_session *s, const struct sftp_request *q)
     session_writer(s, &w, NAMES_SIZE);
     w.size = NAMES_SIZE;
     sftp_begin_names(&w, q->id, &mark);
-    count = handle->dir ? read_real(&w, handle) : read_virtual(&w, handle);
+    count = handle->dir ? read_real(&w, handle) : read_virtual(s, &w, handle);
     if (count <= 0)
         return count < 0 ? count : SFTP_ERR_EOF;
     sftp_end_names(&w, mark, (uint32_t)count);

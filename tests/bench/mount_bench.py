@@ -26,6 +26,7 @@ from servers import RawServer, SshServer  # noqa: E402
 PROGRAM = os.environ["TP_MOUNT"]
 BEST = ("kernel_cache,auto_cache,dcache_timeout=60,entry_timeout=60,"
         "attr_timeout=60,max_conns=4")
+GCM = "Ciphers=aes128-gcm@openssh.com"
 
 
 def run(command, **more):
@@ -147,8 +148,8 @@ class TpMount:
 
 
 class Sshfs:
-    def __init__(self, kind, options=""):
-        self.name = f"sshfs {kind}" + (" best" if options else "")
+    def __init__(self, kind, options="", name=""):
+        self.name = f"sshfs {kind}" + (" " + name if name else "")
         self.kind, self.options = kind, options
 
     def start(self, world):
@@ -158,7 +159,7 @@ class Sshfs:
         else:
             options = (f"port={port},IdentityFile={server.directory}/key,"
                        "StrictHostKeyChecking=no,UserKnownHostsFile=/dev/null,"
-                       "LogLevel=ERROR,Ciphers=aes128-gcm@openssh.com")
+                       "LogLevel=ERROR")
         if self.options:
             options += "," + self.options
         run(["sshfs", "-o", options,
@@ -269,8 +270,32 @@ def measure(world, system, operation):
 
 
 def systems_for():
-    return [Directory(), Sshfs("raw"), Sshfs("raw", BEST), TpMount("raw"),
-            Sshfs("ssh"), TpMount("ssh")]
+    """Default options are ssh's own cipher as well (chacha20-poly1305)."""
+    return [Directory(), Sshfs("raw"), Sshfs("raw", BEST, "best"),
+            TpMount("raw"), Sshfs("ssh"), Sshfs("ssh", GCM, "gcm"),
+            Sshfs("ssh", BEST + "," + GCM, "best"), TpMount("ssh")]
+
+
+def rounds(world, operation, delay, scale, a):
+    """One sample of each system before the next: load moves all alike."""
+    systems = [s for s in systems_for()
+               if not (delay and isinstance(s, Directory))
+               and a.systems in s.name]
+    samples = {s: [] for s in systems}
+    for _ in range(a.repeat20 if delay else a.repeat):
+        for system in systems:
+            samples[system].append(measure(world, system, operation))
+    done = []
+    for system, taken in samples.items():
+        done.append({
+            "delay_ms": delay, "scale": scale, "op": operation,
+            "system": system.name,
+            "seconds": statistics.median(t[0] for t in taken),
+            "raw": [t[0] for t in taken], "unmount": [t[1] for t in taken],
+            "rss_peak_kib": getattr(system, "peak", None)})
+        print(delay, operation, system.name, f"{done[-1]['seconds']:.3f}",
+              done[-1]["rss_peak_kib"] or "", flush=True)
+    return done
 
 
 def main():
@@ -279,7 +304,9 @@ def main():
     parser.add_argument("--scale0", type=float, default=1)
     parser.add_argument("--scale20", type=float, default=0.1)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat20", type=int, default=1)
     parser.add_argument("--only", default="")
+    parser.add_argument("--systems", default="", help="part of their names")
     parser.add_argument("--delays", default="0,20")
     a = parser.parse_args()
     relay = Path(tempfile.gettempdir()) / "tp-mount-relay"
@@ -290,40 +317,36 @@ def main():
         world = World(scale, delay)
         try:
             for operation in a.only.split(",") if a.only else OPERATIONS:
-                for system in systems_for():
-                    if delay and isinstance(system, Directory):
-                        continue
-                    n = 1 if delay else a.repeat
-                    raw = [measure(world, system, operation) for _ in range(n)]
-                    results.append({
-                        "delay_ms": delay, "scale": scale, "op": operation,
-                        "system": system.name,
-                        "seconds": statistics.median(r[0] for r in raw),
-                        "raw": [r[0] for r in raw],
-                        "unmount": [r[1] for r in raw],
-                        "rss_peak_kib": getattr(system, "peak", None)})
-                    print(delay, operation, system.name,
-                          f"{results[-1]['seconds']:.3f}",
-                          results[-1]["rss_peak_kib"] or "", flush=True)
-                    # What was measured is there even if it is interrupted.
-                    (Path(a.out) / "mount.json").write_text(
-                        json.dumps(results, indent=1))
+                results += rounds(world, operation, delay, scale, a)
+                # What was measured is there even if it is interrupted.
+                (Path(a.out) / "mount.json").write_text(
+                    json.dumps(results, indent=1))
         finally:
             world.close()
     report(results, Path(a.out))
 
 
+def ratio(theirs, ours):
+    """The median of the rounds' ratios."""
+    return statistics.median(t / o for t, o in zip(theirs, ours))
+
+
 def report(results, out):
     (out / "mount.json").write_text(json.dumps(results, indent=1))
-    base = {(r["delay_ms"], r["op"], r["system"]): r["seconds"]
-            for r in results}
+    taken = {(r["delay_ms"], r["op"], r["system"]): r["raw"]
+             for r in results}
     lines = []
-    for (delay, op, system), seconds in base.items():
-        if system.startswith("tp-mount"):
-            kind = system.split()[1]
-            ratio = base[delay, op, f"sshfs {kind}"] / seconds
-            lines.append((delay, op, kind, ratio))
-            print(f"{delay} ms {op} {kind}: {ratio:.2f} x sshfs default")
+    for delay, op, system in taken:
+        if not system.startswith("tp-mount"):
+            continue
+        kind = system.split()[1]
+        others = [s for d, o, s in taken if (d, o) == (delay, op) and
+                  s.startswith(f"sshfs {kind}")]
+        ratios = {s: ratio(taken[delay, op, s], taken[delay, op, system])
+                  for s in others}
+        lines.append((delay, op, kind, ratios[f"sshfs {kind}"]))
+        print(f"{delay} ms {op} {kind}: " +
+              ", ".join(f"{r:.2f} x {s}" for s, r in ratios.items()))
     data = out / "mount.dat"
     ops = list(dict.fromkeys(op for _, op, _, _ in lines))
     columns = list(dict.fromkeys((d, k) for d, _, k, _ in lines))

@@ -17,6 +17,7 @@ from engage import (
     rollout,
     service,
     until_answered_by,
+    until_settled,
     who,
     who_at_once,
     workload,
@@ -103,6 +104,7 @@ def test_all_replicas_deliver(clean, box):
     with local_program():
         engage(clean, "intercept", "four", "--port", f"{LOCAL_PORT}:http")
         until_answered_by(box, url_of("four"), "local")
+        until_settled(clean, "four")
         assert who_at_once(box, url_of("four"), 200) == {"local": 200}
 
 

@@ -99,6 +99,13 @@ class Server:
     def stop_listening(self):
         self.tell("stop_listening")
 
+    def connections(self):
+        """How many there are now."""
+        out = subprocess.run(
+            ["ss", "-Htn", "state", "established", f"sport = :{self.port}"],
+            capture_output=True, text=True, check=True)
+        return len(out.stdout.splitlines())
+
     def freeze(self):
         """Answers no more, without a word."""
         self.tell("freeze")
@@ -114,9 +121,10 @@ class Server:
 
 
 class RawServer(Server):
-    def __init__(self, uid=None):
-        prefix = ["setpriv", f"--reuid={uid}", "--clear-groups"] if uid else []
-        super().__init__(prefix + [SFTP_SERVER])
+    def __init__(self, uid=None, prefix=()):
+        if uid:
+            prefix = ["setpriv", f"--reuid={uid}", "--clear-groups"]
+        super().__init__([*prefix, SFTP_SERVER])
 
     def options(self):
         return f"directport={self.port}"
@@ -144,15 +152,16 @@ class SshServer(Server):
 
     user = "root@"
 
-    def __init__(self, directory):
+    def __init__(self, directory, config=""):
         self.directory = d = Path(directory)
         os.makedirs("/run/sshd", exist_ok=True)
         keygen(d / "host_key")
         keygen(d / "key")
         keygen(d / "other_key")
         (d / "authorized_keys").write_text((d / "key.pub").read_text())
-        (d / "config").write_text(CONFIG.format(d=d))
-        super().__init__(["/usr/sbin/sshd", "-i", "-f", str(d / "config")])
+        (d / "config").write_text(CONFIG.format(d=d) + config)
+        super().__init__(["/usr/sbin/sshd", "-i", "-f", str(d / "config"),
+                          "-E", str(d / "log")])
 
     def host_key(self):
         return " ".join((self.directory / "host_key.pub").read_text()

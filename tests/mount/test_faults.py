@@ -11,6 +11,7 @@ import time
 import pytest
 
 from conftest import wait_for
+from servers import RawServer
 
 SIZE = 8 << 20
 
@@ -199,6 +200,32 @@ def test_a_server_that_is_silent(mount, server, source):
     start = time.monotonic()
     assert (m.point / "r").read_bytes() == pattern() # by a new connection
     assert 1 < time.monotonic() - start < 8
+
+
+SLOW_FSYNC = """
+#include <unistd.h>
+int fsync(int fd) { sleep(5); return fdatasync(fd); }
+"""
+
+
+def test_a_slow_fsync_is_no_silence(mount, source, tmp_path):
+    """It takes longer than the time-out: the link is not given up."""
+    (tmp_path / "slow.c").write_text(SLOW_FSYNC)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "slow.so",
+                    tmp_path / "slow.c"], check=True)
+    slow = RawServer(prefix=["env", f"LD_PRELOAD={tmp_path}/slow.so"])
+    try:
+        m = mount("timeout=2", of=slow)
+        start = time.monotonic()
+        with open(m.point / "a", "ab", buffering=0) as f:
+            f.write(b"a")
+            os.fsync(f.fileno())
+        assert time.monotonic() - start > 5
+        assert m.unmount() == 0
+        assert "does not answer" not in m.text()
+    finally:
+        slow.close()
+    assert (source / "a").read_bytes() == b"a"
 
 
 def test_silence_while_writing(mount, server, source):

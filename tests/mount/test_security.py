@@ -1,6 +1,9 @@
 """Who may do what: the processes, the mount, keys (SECURITY 10, 11, 17)."""
 import os
+import pwd
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,17 +33,21 @@ def sockets_of(pid):
 
 
 def check_confined(m):
-    worker = status_of(m.worker())
-    assert int(worker["CapEff"], 16) == 0
-    assert int(worker["CapPrm"], 16) == 0
-    assert int(worker["CapBnd"], 16) == 0
-    assert worker["Seccomp"] == "2"
-    assert worker["NoNewPrivs"] == "1"
+    threads = list(Path(f"/proc/{m.worker()}/task").iterdir())
+    for thread in threads:
+        worker = status_of(f"{m.worker()}/task/{thread.name}")
+        assert int(worker["CapEff"], 16) == 0
+        assert int(worker["CapPrm"], 16) == 0
+        assert int(worker["CapBnd"], 16) == 0
+        assert worker["Seccomp"] == "2"
+        assert worker["Seccomp_filters"] == "2"
+        assert worker["NoNewPrivs"] == "1"
     assert sockets_of(m.worker()) != []
     helper = status_of(m.process.pid)
     assert int(helper["CapEff"], 16) == 0
     assert int(helper["CapPrm"], 16) == 0
     assert sockets_of(m.process.pid) == []
+    return len(threads)
 
 
 def test_the_worker_is_confined(mount):
@@ -48,7 +55,9 @@ def test_the_worker_is_confined(mount):
 
 
 def test_the_worker_is_confined_with_ssh(mount, ssh_server):
-    check_confined(mount(of=ssh_server))
+    """As is the thread that SSH for bulk has."""
+    m = mount(of=ssh_server)
+    wait_for(lambda: check_confined(m) > 1, 10, "a thread of its own")
 
 
 def test_confined_before_the_first_byte(mount, server, tmp_path):
@@ -84,32 +93,59 @@ def test_nosuid_and_nodev_always(mount):
     assert "nosuid" in line and "nodev" in line
 
 
-def test_an_ordinary_user(server, tmp_path):
+@pytest.fixture
+def as_distributed():
+    """/dev/fuse is everybody's and fusermount3 is set-uid, as Debian has them;
+    restored afterwards."""
+    modes = {"/dev/fuse": 0o666, "/usr/bin/fusermount3": 0o4755}
+    before = {path: os.stat(path).st_mode & 0o7777 for path in modes}
+    for path, mode in modes.items():
+        os.chmod(path, mode)
+    yield
+    for path, mode in before.items():
+        os.chmod(path, mode)
+
+
+def test_an_ordinary_user(server, as_distributed):
     """Without root: by fusermount3; confined as well."""
-    import pwd
-    import shutil
-    import tempfile
     nobody = pwd.getpwnam("nobody")
-    if not os.access("/dev/fuse", os.R_OK) or \
-            os.stat("/dev/fuse").st_mode & 0o006 != 0o006:
-        pytest.skip("/dev/fuse is root's here")
     base = Path(tempfile.mkdtemp())
+    as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid,
+               "extra_groups": [], "check": True}
+    point, source, shown = base / "p", base / "s", base / "program"
     try:
-        os.chown(base, nobody.pw_uid, nobody.pw_gid)
-        (base / "a").write_text("a")
-        point = base / "p"
-        point.mkdir()
-        os.chown(point, nobody.pw_uid, nobody.pw_gid)
-        subprocess.run([RELEASE, "-o",
-                        server.options(), f"127.0.0.1:{base}", point],
-                       user=nobody.pw_uid, group=nobody.pw_gid, check=True)
-        out = subprocess.run(["cat", point / "a"], user=nobody.pw_uid,
-                             capture_output=True, check=True)
+        base.chmod(0o755)
+        shutil.copy(PROGRAM, shown) # the tree may be root's alone
+        for d in (point, source):
+            d.mkdir()
+            os.chown(d, nobody.pw_uid, nobody.pw_gid)
+        (source / "a").write_text("a")
+        subprocess.run([shown, "-o", server.options(), f"127.0.0.1:{source}",
+                        point], **as_user)
+        out = subprocess.run(["cat", point / "a"], **as_user,
+                             capture_output=True)
         assert out.stdout == b"a"
-        subprocess.run(["fusermount3", "-u", point], user=nobody.pw_uid,
-                       check=True)
+        subprocess.run(["cp", point / "a", point / "b"], **as_user)
+        for pid in children_of(shown):
+            status = status_of(pid)
+            assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+            assert status["Uid"].split() == [str(nobody.pw_uid)] * 4
+        with pytest.raises(PermissionError): # nor does root see it
+            os.listdir(point)
+        subprocess.run(["fusermount3", "-u", point], **as_user)
+        wait_for(lambda: not children_of(shown), 10, "the end")
+        assert (source / "b").read_text() == "a"
     finally:
+        subprocess.run(["umount", "-l", point], check=False,
+                       stderr=subprocess.DEVNULL)
         shutil.rmtree(base, ignore_errors=True)
+
+
+def children_of(program):
+    """The processes that run it."""
+    return [p.name for p in Path("/proc").iterdir() if p.name.isdigit() and
+            (p / "cmdline").exists() and
+            (p / "cmdline").read_bytes().startswith(bytes(program))]
 
 
 def refused(options, source, point, user="root@"):

@@ -6,7 +6,8 @@ import socket
 import subprocess
 import threading
 
-from servers import SFTP_SERVER
+from conftest import HERE, wait_for
+from servers import SFTP_SERVER, SshServer
 from test_trees import describe, make_tree, run
 
 
@@ -72,6 +73,87 @@ def test_ssh_is_cut(mount, ssh_server, source):
             f.write(data[i:i + (1 << 18)])
     assert (source / "a").read_bytes() == data
     assert m.unmount() == 0, m.text()
+
+
+def digest(path):
+    h = hashlib.sha256()
+    with open(path, "rb") as f:
+        while piece := f.read(1 << 20):
+            h.update(piece)
+    return h.hexdigest()
+
+
+def test_ssh_keys_are_exchanged_again(mount, source, tmp_path):
+    """RekeyLimit 16M under 60 MiB each way at once."""
+    (tmp_path / "sshd").mkdir()
+    server = SshServer(tmp_path / "sshd", "RekeyLimit 16M\nLogLevel DEBUG1\n")
+    data = random.Random(3).randbytes(1 << 20) * 60
+    (tmp_path / "data").write_bytes(data)
+    (source / "in").write_bytes(data)
+    try:
+        m = mount(of=server)
+        run("cp", tmp_path / "data", m.point / "alone")
+        writer = subprocess.Popen(["cp", tmp_path / "data", m.point / "out"])
+        assert digest(m.point / "in") == digest(tmp_path / "data")
+        assert writer.wait(60) == 0
+        assert m.unmount() == 0, m.text()
+        assert "lost" not in m.text(), m.text() # not by dialling again
+        log = (tmp_path / "sshd" / "log").read_text()
+        assert log.count("SSH2_MSG_KEXINIT received") > 8
+    finally:
+        server.close()
+    assert digest(source / "alone") == digest(tmp_path / "data")
+    assert digest(source / "out") == digest(tmp_path / "data")
+
+
+class Delayed:
+    """A server behind tests/bench/mount_relay.c: 100 ms there and back."""
+
+    def __init__(self, server, directory):
+        self.server, self.user = server, server.user
+        relay = directory / "relay"
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        run("cc", "-pthread", "-o", relay,
+            HERE.parent / "bench" / "mount_relay.c")
+        self.relay = subprocess.Popen([relay, str(self.port), str(server.port),
+                                       "50"], stdout=subprocess.PIPE)
+        self.relay.stdout.readline()
+
+    def options(self):
+        return self.server.options().replace(str(self.server.port),
+                                             str(self.port), 1)
+
+    def close(self):
+        self.relay.kill()
+        self.relay.wait()
+
+
+def test_more_lanes_where_the_window_is_small(mount, ssh_server, source,
+                                              tmp_path):
+    """A long path and OpenSSH's 2 MiB: several connections write, all of them
+    are cut, and what is there is right."""
+    far = Delayed(ssh_server, tmp_path)
+    piece = random.Random(4).randbytes(1 << 20)
+    program = ("import sys\n"
+               "piece = sys.stdin.buffer.read()\n"
+               "with open(sys.argv[1], 'wb') as f:\n"
+               "    for _ in range(120): f.write(piece)\n")
+    try:
+        m = mount(of=far)
+        writer = subprocess.Popen(["/usr/bin/python3", "-c", program,
+                                   m.point / "a"], stdin=subprocess.PIPE)
+        writer.stdin.write(piece)
+        writer.stdin.close()
+        wait_for(lambda: ssh_server.connections() > 2, 30, "more connections")
+        assert writer.poll() is None
+        ssh_server.hang_up()
+        assert writer.wait(60) == 0
+        assert m.unmount() == 0, m.text()
+    finally:
+        far.close()
+    assert digest(source / "a") == hashlib.sha256(piece * 120).hexdigest()
 
 
 def test_a_unix_socket(mount, source, tmp_path):

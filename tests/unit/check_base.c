@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/broker.h"
 #include "base/bucket.h"
 #include "base/buf.h"
 #include "base/encoding.h"
@@ -199,6 +201,65 @@ START_TEST(file_read_waits_for_a_pipe)
 }
 END_TEST
 
+static void broker_pair(int pair[2])
+{
+    ck_assert_int_eq(
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+}
+
+START_TEST(broker_hands_over_a_descriptor_and_keys)
+{
+    struct broker_answer a;
+    int pair[2], fds[2];
+    char c;
+
+    broker_pair(pair);
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(broker_receive(pair[0], &a), -EAGAIN);
+    ck_assert_int_eq(broker_ask(pair[0]), 0);
+    ck_assert_int_eq(broker_wait(pair[1]), 1);
+    ck_assert_int_eq(broker_give(pair[1], fds[0], "host", "key"), 0);
+    close(fds[0]);
+    ck_assert_int_eq(broker_receive(pair[0], &a), 0);
+    ck_assert_str_eq(a.hostkey, "host");
+    ck_assert_str_eq(a.key, "key");
+    ck_assert_ptr_null(a.error);
+    ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    ck_assert_int_eq(read(a.fd, &c, 1), 1);
+    broker_answer_release(&a);
+    close(fds[1]);
+    ck_assert_int_eq(broker_refuse(pair[1], "why"), 0);
+    ck_assert_int_eq(broker_receive(pair[0], &a), 0);
+    ck_assert_str_eq(a.error, "why");
+    ck_assert_int_eq(a.fd, -1);
+    broker_answer_release(&a);
+    close(pair[0]);
+    ck_assert_int_eq(broker_wait(pair[1]), 0);
+    close(pair[1]);
+}
+END_TEST
+
+START_TEST(broker_nonsense_is_an_error)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+    } packets[] = {
+        {"a", 1}, {"a\0", 2}, {"a\0b", 3}, {"a\0b\0c\0", 6}, {"\0", 1}};
+    struct broker_answer a;
+    int pair[2];
+
+    broker_pair(pair);
+    for (size_t i = 0; i < sizeof(packets) / sizeof(*packets); i++) {
+        ck_assert_int_gt(send(pair[1], packets[i].text, packets[i].len, 0), 0);
+        ck_assert_int_eq(broker_receive(pair[0], &a), -EPROTO);
+    }
+    close(pair[1]);
+    ck_assert_int_eq(broker_receive(pair[0], &a), -EPIPE);
+    close(pair[0]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -214,6 +275,8 @@ int main(void)
     tcase_add_test(tc, percent_decode_within_its_bounds);
     tcase_add_test(tc, file_read_keeps_its_maximum);
     tcase_add_test(tc, file_read_waits_for_a_pipe);
+    tcase_add_test(tc, broker_hands_over_a_descriptor_and_keys);
+    tcase_add_test(tc, broker_nonsense_is_an_error);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }

@@ -172,7 +172,7 @@ START_TEST(test_the_driver_is_named)
     cleanup_free char *quoted = docker_mounts_option(odd);
 
     ck_assert_str_eq(text, "type=volume,source=n,target=/a,volume-driver=tp,"
-                           "volume-nocopy,readonly");
+                           "volume-nocopy");
     ck_assert_str_eq(quoted, "type=volume,source=n,\"target=/a,b\","
                              "volume-driver=tp,volume-nocopy");
 }

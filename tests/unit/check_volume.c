@@ -100,8 +100,7 @@ END_TEST
 static int choose(struct served *s, const char *mount, const char *dir,
                   const char *files, struct tp_error *err)
 {
-    struct volume_options o = {
-        .engagement = "web", .mount = mount, .dir = dir};
+    struct volume_options o = {.engagement = "web", .mount = mount, .dir = dir};
     cleanup_json struct json_object *obj = parse(files);
 
     return served_choose(s, &o, "vol", obj, err);
@@ -150,10 +149,9 @@ START_TEST(test_served_read_only)
     struct tp_error err = {0};
     struct served s;
 
-    ck_assert_int_eq(
-        choose(&s, NULL, NULL,
-               FILES("{\"path\":\"/d\",\"readOnly\":true}"), &err),
-        0);
+    ck_assert_int_eq(choose(&s, NULL, NULL,
+                            FILES("{\"path\":\"/d\",\"readOnly\":true}"), &err),
+                     0);
     ck_assert(s.read_only);
     served_release(&s);
 }
@@ -341,8 +339,8 @@ static struct mounting *users_setup(const char *mount_text)
     struct tp_error err = {0};
 
     answers = 0;
-    volumes.broker_program = script(
-        broker, "broker", "echo '" FILES(MOUNT("/data")) "' >&4; " STAY);
+    volumes.broker_program =
+        script(broker, "broker", "echo '" FILES(MOUNT("/data")) "' >&4; " STAY);
     volumes.mount_program = script(mounter, "mount", mount_text);
     create("tp-ctl-d", "{\"control\":\"\"}", &err);
     ck_assert_int_eq(create("v", "{\"engagement\":\"web\"}", &err), 0);
@@ -391,9 +389,8 @@ END_TEST
 
 START_TEST(test_what_could_not_be_written_is_told)
 {
-    struct mounting *m =
-        users_setup("printf '\\0' >&4; trap 'exit 1' TERM; "
-                    "while :; do sleep 0.05; done");
+    struct mounting *m = users_setup("printf '\\0' >&4; trap 'exit 1' TERM; "
+                                     "while :; do sleep 0.05; done");
 
     mounting_mount(m, "one", answered_cb, NULL);
     mounting_unmount(m, "one", answered_cb, NULL);
@@ -529,7 +526,8 @@ START_TEST(test_calls)
     expect(fd, "/Plugin.Activate", "", "\"VolumeDriver\"");
     expect(fd, "/VolumeDriver.Capabilities", "{}", "\"Scope\":\"local\"");
     expect(fd, "/VolumeDriver.Create",
-           "{\"Name\":\"v\",\"Opts\":{\"engagement\":\"web\"}}", "\"Err\":\"\"");
+           "{\"Name\":\"v\",\"Opts\":{\"engagement\":\"web\"}}",
+           "\"Err\":\"\"");
     expect(fd, "/VolumeDriver.Create", "{\"Name\":\"w\",\"Opts\":{}}",
            "engagement=NAME");
     expect(fd, "/VolumeDriver.Create",

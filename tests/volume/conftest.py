@@ -74,9 +74,8 @@ class Plugin:
 
     def pids(self):
         """All processes in the plugin's sandbox."""
-        main = [p for p in processes()
-                if self.id() in read(f"/proc/{p}/cgroup")]
-        return main
+        mine = self.id()
+        return [p for p in processes() if mine in read(f"/proc/{p}/cgroup")]
 
     def purge(self):
         names = docker("volume", "ls", "-q", "-f",
