@@ -70,6 +70,8 @@ static void man_literal(FILE *out, const char *text)
 
 static void man_options(FILE *out, const struct cli_option *table)
 {
+    if (!table || !table->name)
+        return; /* a list of nothing is an error of mdoc */
     fputs(".Bl -tag -width Ds\n", out);
     for (const struct cli_option *o = table; o && o->name; o++) {
         fputs(".It ", out);
@@ -143,7 +145,9 @@ void cli_help_man_page(FILE *out, const struct cli_command *cmd)
         man_paragraphs(out, cmd->details);
     fputs(".Sh OPTIONS\n", out);
     man_options(out, cmd->options);
-    fputs(".Pp\nThose of all commands:\n", out);
+    if (cmd->options && cmd->options->name)
+        fputs(".Pp\n", out);
+    fputs("Those of all commands:\n", out);
     man_options(out, cli_global_options);
     fputs(".Sh EXIT STATUS\n", out);
     man_literal(out, CLI_EXITS);
