@@ -9,13 +9,10 @@ there.
 import hashlib
 import json
 import os
-import pathlib
-import re
 import subprocess
-import time
 
 import pytest
-from conftest import DAEMON, E2E, NODE, TOOLS, Cluster, run, wait_until
+from conftest import DAEMON, E2E, TOOLS, Cluster, run, wait_until
 from engage import NAMESPACE, engage, prepare, rollout
 from links import manager_logs
 from test_heal import daemon_pid
@@ -284,47 +281,6 @@ def test_another_sessions_key_is_refused(files, erin):
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(stranger)])
     done = files.sftp("ls /", key=stranger)
     assert done.returncode == 255 and "Permission denied" in done.stderr
-
-
-def file_servers(filer):
-    """Private memory of the file servers in the app's pod, in KiB, by PID."""
-    rows = run(["docker", "top", NODE, "-eo", "pid,comm"]).stdout.splitlines()[1:]
-    sizes = {}
-    for pid in (row.split()[0] for row in rows if "tp-agent-sftp" in row):
-        try:
-            text = pathlib.Path(f"/proc/{pid}/status").read_text()
-        except OSError:
-            continue
-        sizes[pid] = int(re.search(r"RssAnon:\s+(\d+)", text)[1])
-    return sizes
-
-
-def test_many_uploads_stay_within_the_agents_memory(filer, files):
-    size, count = 32 << 20, 16
-    blob = files.dir / "blob"
-    blob.write_bytes(os.urandom(size))
-    peak, most = 0, 0
-    uploads = [
-        subprocess.Popen(
-            ["sftp", "-R", "512", "-b", "-", *files.options(), "tp@pod"],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True, cwd=files.dir,
-        )
-        for _ in range(count)
-    ]  # fmt: skip
-    for i, upload in enumerate(uploads):
-        upload.stdin.write(f"put blob /data/blob{i}\n")
-        upload.stdin.close()
-    while any(upload.poll() is None for upload in uploads):
-        sizes = file_servers(filer)
-        peak, most = max(peak, sum(sizes.values())), max(most, len(sizes))
-        time.sleep(0.2)
-    assert [u.stderr.read() for u in uploads if u.returncode] == []
-    sums = in_pod(filer, "cd /data && sha256sum blob* | cut -d' ' -f1 && rm blob*")
-    assert sums.split() == [hashlib.sha256(blob.read_bytes()).hexdigest()] * count
-    assert most == count
-    # The chart gives the agent 128 MiB, of which it takes 10.
-    assert peak < 96 << 10, f"{peak} KiB in {most} servers"
 
 
 def test_nothing_but_sftp(files):
