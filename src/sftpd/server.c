@@ -14,8 +14,8 @@
 #include "sftpd/session.h"
 
 /* libssh's window grows to what is asked of one ssh_channel_read(), and is 1.25
- * MiB otherwise: 30 MiB/s at 20 ms. This is 200 MiB/s there; up to sixteen servers
- * share the agent's memory limit. */
+ * MiB otherwise: 30 MiB/s at 20 ms. This is 200 MiB/s there; up to sixteen
+ * servers share the agent's memory limit. */
 #define IN_SIZE ((size_t)4 << 20)
 /* More than this is given back when the client pauses. */
 #define IN_KEEP ((size_t)1 << 20)
