@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,21 +21,6 @@
 #define DEFAULT_DAEMON "tp-daemon"
 
 /* ---- the file ------------------------------------------------------------ */
-
-static int write_all(int fd, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, text, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -errno;
-        text += n;
-        len -= (size_t)n;
-    }
-    return fsync(fd) < 0 ? -errno : 0;
-}
 
 static struct json_object *to_state(const struct volumes *vs)
 {
@@ -58,22 +42,17 @@ static struct json_object *to_state(const struct volumes *vs)
     return state;
 }
 
-/* All or nothing: whoever reads it finds the former file or this one. */
 static int save(const struct volumes *vs, struct tp_error *err)
 {
     cleanup_json struct json_object *state = to_state(vs);
-    cleanup_free char *path = NULL, *temporary = NULL;
-    const char *text = json_to_text(state);
-    cleanup_close int fd = -1;
+    cleanup_free char *path = NULL;
     int rc;
 
-    if (asprintf(&path, "%s/" STATE_FILE, vs->root) < 0 ||
-        asprintf(&temporary, "%s.new", path) < 0)
+    if (asprintf(&path, "%s/" STATE_FILE, vs->root) < 0) {
+        path = NULL;
         return tp_error_set(err, -ENOMEM, "out of memory");
-    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    rc = fd < 0 ? -errno : write_all(fd, text, strlen(text));
-    if (rc == 0 && rename(temporary, path) < 0)
-        rc = -errno;
+    }
+    rc = file_replace(path, json_to_text(state), true);
     return rc < 0
                ? tp_error_errno(err, rc, "cannot keep the volumes in %s", path)
                : 0;

@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -92,4 +95,51 @@ int file_read(const char *path, size_t max, char **out, size_t *len,
     if (fd < 0)
         return tp_error_errno(err, -errno, "cannot read %s", path);
     return read_open(fd, path, max, out, len, err);
+}
+
+int file_write_all(int fd, const void *data, size_t len)
+{
+    const char *p = data;
+
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int write_new(const char *path, const char *text, bool durable)
+{
+    cleanup_close int fd = -1;
+    int rc;
+
+    unlink(path); /* it might have another mode */
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    rc = file_write_all(fd, text, strlen(text));
+    return rc == 0 && durable && fsync(fd) < 0 ? -errno : rc;
+}
+
+int file_replace(const char *path, const char *text, bool durable)
+{
+    cleanup_free char *temporary = NULL;
+    int rc;
+
+    if (asprintf(&temporary, "%s.new", path) < 0) {
+        temporary = NULL;
+        return -ENOMEM;
+    }
+    rc = write_new(temporary, text, durable);
+    if (rc == 0 && rename(temporary, path) < 0)
+        rc = -errno;
+    if (rc < 0)
+        unlink(temporary);
+    return rc;
 }

@@ -13,6 +13,7 @@
 #include <archive_entry.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 
 #define MAX_ENTRIES   1000
 #define MAX_FILE_SIZE (4 << 20)
@@ -44,21 +45,6 @@ static bool is_inside(const char *name)
     return true;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, data, len);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 static int copy_file(struct archive *a, int dirfd, const char *name,
                      struct tp_error *err)
 {
@@ -76,7 +62,7 @@ static int copy_file(struct archive *a, int dirfd, const char *name,
         total += (size_t)n;
         if (total > MAX_FILE_SIZE)
             return tp_error_set(err, -EBADMSG, "%s is too large", name);
-        rc = write_all(fd, data, (size_t)n);
+        rc = file_write_all(fd, data, (size_t)n);
         if (rc < 0)
             return tp_error_errno(err, rc, "cannot write %s", name);
     }

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/json.h"
 
 #define TEXT_MAX (4U << 20)
@@ -174,30 +175,13 @@ char *environment_format(struct json_object *env, const char *syntax,
     return text;
 }
 
-static int write_all(int fd, const char *text)
-{
-    size_t left = strlen(text);
-
-    while (left > 0) {
-        ssize_t n = write(fd, text, left);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            text += n;
-            left -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 int environment_write(const char *path, const char *text, struct tp_error *err)
 {
     cleanup_free char *temporary = NULL;
     int fd, rc;
 
     if (!strcmp(path, "-")) {
-        rc = write_all(STDOUT_FILENO, text);
+        rc = file_write_all(STDOUT_FILENO, text, strlen(text));
         return rc < 0 ? tp_error_errno(err, rc, "standard output") : 0;
     }
     if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
@@ -207,7 +191,7 @@ int environment_write(const char *path, const char *text, struct tp_error *err)
     fd = mkostemp(temporary, O_CLOEXEC); /* 0600 */
     if (fd < 0)
         return tp_error_errno(err, -errno, "%s", path);
-    rc = write_all(fd, text);
+    rc = file_write_all(fd, text, strlen(text));
     if (close(fd) < 0 && rc == 0)
         rc = -errno;
     if (rc == 0 && rename(temporary, path) < 0)

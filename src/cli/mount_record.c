@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/state.h"
 
 #define RECORD_MAX 65536
 
@@ -38,26 +39,11 @@ static bool is_mine(const char *path)
 static char *base_path(void)
 {
     const char *run = getenv("XDG_RUNTIME_DIR");
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     char *path = NULL;
-    int rc = -1;
 
-    if (run && *run == '/' && is_mine(run))
-        rc = asprintf(&path, "%s/tp", run);
-    else if (state && *state == '/')
-        rc = asprintf(&path, "%s/tp/run", state);
-    else if (home && *home == '/')
-        rc = asprintf(&path, "%s/.local/state/tp/run", home);
-    return rc < 0 ? NULL : path;
-}
-
-static void make_parents(char *path)
-{
-    for (char *p = path + 1; (p = strchr(p, '/')); p++) {
-        *p = '\0';
-        mkdir(path, 0700); /* what fails here fails below as well */
-        *p = '/';
-    }
+    if (!run || *run != '/' || !is_mine(run))
+        return state_path("run", false);
+    return asprintf(&path, "%s/tp", run) < 0 ? NULL : path;
 }
 
 char *mount_record_directory(const char *id, struct tp_error *err)
@@ -70,7 +56,7 @@ char *mount_record_directory(const char *id, struct tp_error *err)
                      "no directory for mounts: set XDG_RUNTIME_DIR or HOME");
         return NULL;
     }
-    make_parents(path);
+    state_make_parents(path);
     if ((mkdir(path, 0700) == 0 || errno == EEXIST) && is_mine(base) &&
         is_mine(path))
         return path;
@@ -121,11 +107,8 @@ int mount_record_write(const char *dir, const struct mount_record *r,
 {
     cleanup_json struct json_object *obj = json_object_new_object();
     cleanup_free char *path = file_in(dir, "record");
-    cleanup_free char *temporary = file_in(dir, "record.new");
-    FILE *out = temporary ? fopen(temporary, "we") : NULL;
+    int rc;
 
-    if (!out)
-        return tp_error_errno(err, -errno, "%s", dir);
     json_put_str(obj, "container", r->container);
     json_put_str(obj, "engagement", r->engagement);
     json_put_str(obj, "path", r->path);
@@ -133,10 +116,8 @@ int mount_record_write(const char *dir, const struct mount_record *r,
                            json_object_new_boolean(r->read_only));
     json_object_object_add(obj, "made", json_object_new_boolean(r->made));
     json_object_object_add(obj, "port", json_object_new_int(r->port));
-    fprintf(out, "%s\n", json_to_text(obj));
-    if (fclose(out) != 0 || rename(temporary, path) < 0)
-        return tp_error_errno(err, -errno, "%s", path);
-    return 0;
+    rc = path ? file_replace(path, json_to_text(obj), false) : -ENOMEM;
+    return rc < 0 ? tp_error_errno(err, rc, "%s/record", dir) : 0;
 }
 
 static char *copy(struct json_object *obj, const char *key)

@@ -1,12 +1,11 @@
 /* mounter_files.c - keys, and what is written for clients of the port */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "cli/daemon.h"
 #include "cli/mounter_internal.h"
@@ -41,19 +40,13 @@ int mounter_ask_key(const struct mounter_plan *plan, char **key, char **hostkey,
 static int write_file(const char *dir, const char *name, const char *text,
                       struct tp_error *err)
 {
-    cleanup_free char *path = NULL, *temporary = NULL;
-    cleanup_close int fd = -1;
-    size_t len = strlen(text);
+    cleanup_free char *path = NULL;
+    int rc;
 
-    if (asprintf(&path, "%s/%s", dir, name) < 0 ||
-        asprintf(&temporary, "%s/%s.new", dir, name) < 0)
+    if (asprintf(&path, "%s/%s", dir, name) < 0)
         return tp_error_errno(err, -ENOMEM, "%s", name);
-    unlink(temporary);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, text, len) != (ssize_t)len ||
-        rename(temporary, path) < 0)
-        return tp_error_errno(err, -errno, "%s", path);
-    return 0;
+    rc = file_replace(path, text, false);
+    return rc < 0 ? tp_error_errno(err, rc, "%s", path) : 0;
 }
 
 int mounter_write_known(const struct mounter_plan *plan, const char *hostkey,

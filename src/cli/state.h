@@ -13,6 +13,9 @@
  * NULL if there is no home. */
 char *state_path(const char *file, bool make);
 
+/* The directories above a path, 0700; it is changed meanwhile. */
+void state_make_parents(char *path);
+
 /* A whole file, mode 0600, written anew and renamed into place. */
 int state_write(const char *path, const char *text, struct tp_error *err);
 
