@@ -1,27 +1,13 @@
 #include "fuse/confine.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
-#if defined(__x86_64__)
-#define THIS_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define THIS_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "confine.c: name this architecture for seccomp"
-#endif
+#include "base/confine.h"
 
 /* Always allowed. */
 static const int allowed[] = {
@@ -67,11 +53,7 @@ static const int allowed[] = {
      CLONE_CHILD_CLEARTID)
 
 /* Allowed with a condition on one argument. */
-static const struct {
-    int call;
-    unsigned argument;
-    uint32_t mask, value; /* allowed if (argument & mask) == value */
-} conditional[] = {
+static const struct confine_condition conditional[] = {
     {SYS_prctl, 0, ~0u, PR_SET_SECCOMP}, /* only ever less */
     {SYS_openat, 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY},
     {SYS_mmap, 2, PROT_EXEC, 0},
@@ -85,105 +67,13 @@ static const struct {
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static void clear_sets(void)
-{
-    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct none[2] = {{0}};
-
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    syscall(SYS_capset, &head, none);
-}
-
-static int check_sets(struct tp_error *err)
-{
-    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2] = {{0}};
-
-    syscall(SYS_capget, &head, data);
-    if (data[0].effective || data[1].effective || data[0].permitted ||
-        data[1].permitted)
-        return tp_error_set(err, -EPERM, "cannot drop capabilities");
-    return 0;
-}
-
-int confine_drop_capabilities(struct tp_error *err)
-{
-    for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
-        prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-    clear_sets();
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return tp_error_errno(err, -errno, "no_new_privs");
-    prctl(PR_SET_DUMPABLE, 0);
-    return check_sets(err);
-}
-
-int confine_mounter(struct tp_error *err)
-{
-    clear_sets();
-    return check_sets(err);
-}
-
-static int install(struct sock_filter *filter, size_t n, struct tp_error *err)
-{
-    struct sock_fprog program = {.len = (unsigned short)n, .filter = filter};
-
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-        return tp_error_errno(err, -errno, "seccomp");
-    return 0;
-}
-
-#define LOAD(offset)                                                           \
-    (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offset))
-#define SKIP_UNLESS(value, n)                                                  \
-    (struct sock_filter)                                                       \
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), 0, n)
-#define RETURN(action)                                                         \
-    (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, (uint32_t)(action))
-#define LOW_WORD(argument)                                                     \
-    (offsetof(struct seccomp_data, args) + 8 * (argument))
-
-static size_t start_filter(struct sock_filter *f)
-{
-    f[0] = LOAD(offsetof(struct seccomp_data, arch));
-    f[1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_ARCH, 1,
-                                        0);
-    f[2] = RETURN(SECCOMP_RET_KILL_PROCESS);
-    f[3] = LOAD(offsetof(struct seccomp_data, nr));
-    return 4;
-}
-
 int confine_calls(struct tp_error *err)
 {
-    struct sock_filter f[4 + 2 * COUNT(allowed) + 6 * COUNT(conditional) + 4];
-    size_t n = start_filter(f);
-
-    for (size_t i = 0; i < COUNT(allowed); i++) {
-        f[n++] = SKIP_UNLESS(allowed[i], 1);
-        f[n++] = RETURN(SECCOMP_RET_ALLOW);
-    }
-    for (size_t i = 0; i < COUNT(conditional); i++) {
-        f[n++] = SKIP_UNLESS(conditional[i].call, 5);
-        f[n++] = LOAD(LOW_WORD(conditional[i].argument));
-        f[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K,
-                                              conditional[i].mask);
-        f[n++] = SKIP_UNLESS(conditional[i].value, 1);
-        f[n++] = RETURN(SECCOMP_RET_ALLOW);
-        f[n++] = LOAD(offsetof(struct seccomp_data, nr));
-    }
-    /* Its flags are in memory, where no filter looks; glibc has another way. */
-    f[n++] = SKIP_UNLESS(SYS_clone3, 1);
-    f[n++] = RETURN(SECCOMP_RET_ERRNO | ENOSYS);
-    f[n++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
-    return install(f, n, err);
+    return confine_allow_calls(allowed, COUNT(allowed), conditional,
+                               COUNT(conditional), err);
 }
 
 int confine_files(struct tp_error *err)
 {
-    struct sock_filter f[8];
-    size_t n = start_filter(f);
-
-    f[n++] = SKIP_UNLESS(SYS_openat, 1);
-    f[n++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
-    f[n++] = RETURN(SECCOMP_RET_ALLOW);
-    return install(f, n, err);
+    return confine_deny_call(SYS_openat, err);
 }

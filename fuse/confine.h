@@ -6,17 +6,10 @@
 
 #include "base/error.h"
 
-/* No capability, in no set, for good; no_new_privs. */
-int confine_drop_capabilities(struct tp_error *err);
-
 /* Before the first byte on a network: only the system calls that a mount needs;
  * everything else is EPERM. Files may still be opened for reading (the
  * resolver's), until confine_files(). */
 int confine_calls(struct tp_error *err);
 int confine_files(struct tp_error *err);
-
-/* For the process that has mounted: its sets are emptied, but what it executes
- * may have privileges again (fusermount3). */
-int confine_mounter(struct tp_error *err);
 
 #endif

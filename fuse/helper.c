@@ -17,8 +17,8 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include "base/confine.h"
 #include "base/log.h"
-#include "fuse/confine.h"
 
 #define UNMOUNT_MS 5000 /* then the mount is only detached */
 
@@ -236,7 +236,7 @@ static int start(struct helper *h, struct tp_error *err)
     fd = do_mount(h->o, err);
     if (fd < 0)
         return fd;
-    rc = confine_mounter(err);
+    rc = confine_empty_sets(err);
     if (rc == 0)
         rc = helper_send(h->sock, HELPER_DEVICE, NULL, fd);
     close(fd); /* or the mount would outlive the worker */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "base/memory.h"
 #include "fuse/confine.h"
 #include "fuse/directory.h"

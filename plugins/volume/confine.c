@@ -1,12 +1,8 @@
 #include "confine.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -15,13 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
-#define THIS_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define THIS_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "confine.c: name this architecture for seccomp"
-#endif
+#include "base/confine.h"
 
 static const int allowed[] = {
     SYS_read,
@@ -74,11 +64,7 @@ static const int allowed[] = {
 #endif
 };
 
-static const struct {
-    int call;
-    unsigned argument;
-    uint32_t mask, value; /* allowed if (argument & mask) == value */
-} conditional[] = {
+static const struct confine_condition conditional[] = {
     {SYS_mmap, 2, PROT_EXEC, 0},
     {SYS_mprotect, 2, PROT_EXEC, 0},
     {SYS_socket, 0, ~0u, AF_UNIX},
@@ -86,14 +72,15 @@ static const struct {
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static int set_capabilities(uint32_t low, struct tp_error *err)
+static int keep_sys_admin(struct tp_error *err)
 {
+    const uint32_t kept = 1u << CAP_SYS_ADMIN;
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2] = {
-        {.effective = low, .permitted = low}};
+        {.effective = kept, .permitted = kept}};
 
     for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
-        if (cap > 31 || !(low & 1u << cap))
+        if (cap != CAP_SYS_ADMIN)
             prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (syscall(SYS_capset, &head, data) < 0)
@@ -107,58 +94,14 @@ int confine_plugin(struct tp_error *err)
 
     setrlimit(RLIMIT_CORE, &none);
     signal(SIGPIPE, SIG_IGN);
-    return set_capabilities(1u << CAP_SYS_ADMIN, err);
-}
-
-#define LOAD(offset)                                                           \
-    (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offset))
-#define SKIP_UNLESS(value, n)                                                  \
-    (struct sock_filter)                                                       \
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), 0, n)
-#define RETURN(action)                                                         \
-    (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, (uint32_t)(action))
-#define LOW_WORD(argument)                                                     \
-    (offsetof(struct seccomp_data, args) + 8 * (argument))
-
-static int filter_calls(struct tp_error *err)
-{
-    struct sock_filter f[4 + 2 * COUNT(allowed) + 6 * COUNT(conditional) + 1];
-    struct sock_fprog program = {.filter = f};
-    size_t n = 0;
-
-    f[n++] = LOAD(offsetof(struct seccomp_data, arch));
-    f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_ARCH,
-                                          1, 0);
-    f[n++] = RETURN(SECCOMP_RET_KILL_PROCESS);
-    f[n++] = LOAD(offsetof(struct seccomp_data, nr));
-    for (size_t i = 0; i < COUNT(allowed); i++) {
-        f[n++] = SKIP_UNLESS(allowed[i], 1);
-        f[n++] = RETURN(SECCOMP_RET_ALLOW);
-    }
-    for (size_t i = 0; i < COUNT(conditional); i++) {
-        f[n++] = SKIP_UNLESS(conditional[i].call, 5);
-        f[n++] = LOAD(LOW_WORD(conditional[i].argument));
-        f[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K,
-                                              conditional[i].mask);
-        f[n++] = SKIP_UNLESS(conditional[i].value, 1);
-        f[n++] = RETURN(SECCOMP_RET_ALLOW);
-        f[n++] = LOAD(offsetof(struct seccomp_data, nr));
-    }
-    f[n++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
-    program.len = (unsigned short)n;
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-        return tp_error_errno(err, -errno, "seccomp");
-    return 0;
+    return keep_sys_admin(err);
 }
 
 int confine_broker(struct tp_error *err)
 {
-    int rc = set_capabilities(0, err);
+    int rc = confine_drop_capabilities(err);
 
-    if (rc < 0)
-        return rc;
-    prctl(PR_SET_DUMPABLE, 0);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return tp_error_errno(err, -errno, "no_new_privs");
-    return filter_calls(err);
+    return rc < 0 ? rc
+                  : confine_allow_calls(allowed, COUNT(allowed), conditional,
+                                        COUNT(conditional), err);
 }

@@ -4,6 +4,7 @@ libtp_base_a_SOURCES = \
 	src/base/bucket.c src/base/bucket.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/cleanup.h \
+	src/base/confine.c src/base/confine.h \
 	src/base/encoding.c src/base/encoding.h \
 	src/base/error.c src/base/error.h \
 	src/base/file.c src/base/file.h \
