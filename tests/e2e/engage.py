@@ -110,6 +110,23 @@ def prepare(cluster):
     cluster.apply(SECRET, NAMESPACE)
 
 
+# Serves its /data on port 8080; the container's mounts follow.
+DATA_APP = f"""- name: app
+          image: {TOOLS}
+          imagePullPolicy: IfNotPresent
+          command: [python3, -m, http.server, "8080", --directory, /data]
+          ports: [{{name: http, containerPort: 8080}}]
+          readinessProbe: {{httpGet: {{path: /, port: http}}, periodSeconds: 1}}"""
+
+
+def in_pod_of(workload, cluster, script, container="app"):
+    """What a script prints in a container of the deployment; see functools.partial."""
+    return cluster.kubectl(
+        "exec", "-n", NAMESPACE, f"deployment/{workload}", "-c", container, "--",
+        "bash", "-c", script,
+    ).stdout  # fmt: skip
+
+
 def rollout(cluster, target):
     cluster.kubectl(
         "rollout", "status", "-n", NAMESPACE, target, "--timeout=90s", timeout=100

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 from conftest import E2E, TOOLS, run, wait_until
-from engage import NAMESPACE, prepare, rollout
+from engage import DATA_APP, NAMESPACE, in_pod_of, prepare, rollout
 
 DRIVER = f"{E2E}-volume"
 VOLUMES = f"{E2E}-vdaemon"
@@ -30,12 +30,7 @@ spec:
       terminationGracePeriodSeconds: 1
       securityContext: {{runAsNonRoot: true, runAsUser: 4321, runAsGroup: 4322}}
       containers:
-        - name: app
-          image: {TOOLS}
-          imagePullPolicy: IfNotPresent
-          command: [python3, -m, http.server, "8080", --directory, /data]
-          ports: [{{name: http, containerPort: 8080}}]
-          readinessProbe: {{httpGet: {{path: /, port: http}}, periodSeconds: 1}}
+        {DATA_APP}
           volumeMounts:
             - {{name: data, mountPath: /data}}
             - {{name: conf, mountPath: /etc/store, readOnly: true}}
@@ -73,10 +68,7 @@ class Volumes:
                     "bash", "-c", script], check=check, timeout=timeout)  # fmt: skip
 
     def in_pod(self, script):
-        return self.cluster.kubectl(
-            "exec", "-n", NAMESPACE, "deployment/store", "-c", "app", "--", "bash",
-            "-c", script,
-        ).stdout  # fmt: skip
+        return in_pod_of("store", self.cluster, script)
 
 
 def purge():

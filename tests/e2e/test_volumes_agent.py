@@ -6,6 +6,7 @@ The containers are the pod's own; what is read here is compared with what is
 there.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -13,12 +14,13 @@ import subprocess
 
 import pytest
 from conftest import DAEMON, E2E, TOOLS, Cluster, run, wait_until
-from engage import NAMESPACE, engage, prepare, rollout
+from engage import DATA_APP, NAMESPACE, in_pod_of, engage, prepare, rollout
 from links import manager_logs
 from test_heal import daemon_pid
 
 DEV = f"{E2E}-erin"
 TOKEN_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
+in_pod = functools.partial(in_pod_of, "filer")
 
 FILER = f"""
 apiVersion: apps/v1
@@ -33,12 +35,7 @@ spec:
       terminationGracePeriodSeconds: 1
       securityContext: {{runAsNonRoot: true, runAsUser: 4321, runAsGroup: 4322}}
       containers:
-        - name: app
-          image: {TOOLS}
-          imagePullPolicy: IfNotPresent
-          command: [python3, -m, http.server, "8080", --directory, /data]
-          ports: [{{name: http, containerPort: 8080}}]
-          readinessProbe: {{httpGet: {{path: /, port: http}}, periodSeconds: 1}}
+        {DATA_APP}
           volumeMounts:
             - {{name: data, mountPath: /data}}
             - {{name: other, mountPath: /data/nested}}
@@ -157,13 +154,6 @@ class Files:
 
     def left_out(self):
         return {m["path"]: m["reason"] for m in self.files["left_out"]}
-
-
-def in_pod(cluster, script, container="app"):
-    return cluster.kubectl(
-        "exec", "-n", NAMESPACE, "deployment/filer", "-c", container, "--",
-        "bash", "-c", script,
-    ).stdout  # fmt: skip
 
 
 @pytest.fixture(scope="module")

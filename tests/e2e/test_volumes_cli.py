@@ -8,6 +8,7 @@ the pod.
 """
 
 import contextlib
+import functools
 import grp
 import hashlib
 import json
@@ -22,7 +23,7 @@ import time
 
 import pytest
 from conftest import DAEMON, E2E, NODE, TOOLS, TP, run, wait_until
-from engage import NAMESPACE, prepare, rollout
+from engage import DATA_APP, NAMESPACE, in_pod_of, prepare, rollout
 from test_volumes_agent import TOKEN_DIR, as_user
 
 USER = "tpe" + hashlib.sha256(E2E.encode()).hexdigest()[:8]
@@ -30,6 +31,7 @@ DEV = f"{E2E}-frank"
 OWN = f"{E2E}-own"
 HOST_DIR = f"/var/tmp/{E2E}-cli"
 RETURN_SECONDS = 60  # a mount works again; a call that waits ends at 30
+in_pod = functools.partial(in_pod_of, "keeper")
 
 KEEPER = f"""
 apiVersion: apps/v1
@@ -51,12 +53,7 @@ spec:
           securityContext: {{runAsUser: 0}}
           volumeMounts: [{{name: data, mountPath: /data}}]
       containers:
-        - name: app
-          image: {TOOLS}
-          imagePullPolicy: IfNotPresent
-          command: [python3, -m, http.server, "8080", --directory, /data]
-          ports: [{{name: http, containerPort: 8080}}]
-          readinessProbe: {{httpGet: {{path: /, port: http}}, periodSeconds: 1}}
+        {DATA_APP}
           volumeMounts:
             - {{name: data, mountPath: /data}}
             - {{name: conf, mountPath: /etc/keeper}}
@@ -86,13 +83,6 @@ spec:
         - {{name: app, image: {TOOLS}, imagePullPolicy: IfNotPresent,
             command: [sleep, infinity]}}
 """
-
-
-def in_pod(cluster, script):
-    return cluster.kubectl(
-        "exec", "-n", NAMESPACE, "deployment/keeper", "-c", "app", "--",
-        "bash", "-c", script,
-    ).stdout  # fmt: skip
 
 
 @contextlib.contextmanager
