@@ -210,6 +210,9 @@ def test_an_ordinary_user_mounts(keeper, clean):
     assert out.split() == [ours, "-", "640", "4321", "/data/d"]
     in_pod(keeper, "head -c 2000000 /dev/urandom >/data/theirs")
     theirs = in_pod(keeper, "sha256sum </data/theirs").split()[0]
+    # The directory has been listed: a name may be as late as attr_timeout, 3 s.
+    wait_until("the name", lambda: clean.sh(
+        "test -e m/data/theirs", check=False).returncode == 0, 10)  # fmt: skip
     assert clean.sh("sha256sum <m/data/theirs").stdout.split()[0] == theirs
     clean.tp("detach", "keeper")
     assert str(root) not in mounts() and not root.exists()
