@@ -10,6 +10,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/control_files.c \
 	src/daemon/control_ops.c \
 	src/daemon/ctl.c src/daemon/ctl.h \
+	src/daemon/direct_endpoint.c src/daemon/direct_endpoint.h \
 	src/daemon/dns.c src/daemon/dns.h src/daemon/dns_internal.h \
 	src/daemon/dns_backend.c \
 	src/daemon/dns_msg.c src/daemon/dns_msg.h \
@@ -38,6 +39,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/session.c src/daemon/session.h \
 	src/daemon/session_apply.c \
 	src/daemon/session_config.c src/daemon/session_config.h \
+	src/daemon/session_direct.c \
 	src/daemon/session_former.c \
 	src/daemon/session_incoming.c \
 	src/daemon/session_internal.h \

@@ -233,6 +233,7 @@ static void destroy_timers(struct session *s)
     destroy_timer(s->retry);
     destroy_timer(s->ask);
     destroy_timer(s->incoming_retry);
+    destroy_timer(s->direct.retry);
 }
 
 struct session *session_create(const struct session_env *env)
@@ -246,7 +247,8 @@ struct session *session_create(const struct session_env *env)
     s->retry = create_timer(s);
     s->ask = create_timer(s);
     s->incoming_retry = create_timer(s);
-    if (s->retry && s->ask && s->incoming_retry) {
+    s->direct.retry = create_timer(s);
+    if (s->retry && s->ask && s->incoming_retry && s->direct.retry) {
         s->ask->timer_cb = ask_cb;
         return s;
     }

@@ -9,12 +9,26 @@
 #include "daemon/resolvconf.h"
 #include "daemon/session_internal.h"
 
-void session_use_tunnel(struct session *s, struct tunnel *t)
+static void use_for_streams(struct session *s, struct tunnel *t)
 {
     if (s->env.dns)
         dns_set_tunnel(s->env.dns, t);
     if (s->env.datapath)
         datapath_set_tunnel(s->env.datapath, t);
+}
+
+void session_use_links(struct session *s)
+{
+    const struct session_link *sl =
+        s->direct.current ? s->direct.current : s->current;
+
+    use_for_streams(s, sl ? link_tunnel(sl->link) : NULL);
+}
+
+void session_use_tunnel(struct session *s, struct tunnel *t)
+{
+    use_for_streams(s, s->direct.current ? link_tunnel(s->direct.current->link)
+                                         : t);
     if (s->engagements)
         s->engagements->linked_cb(s->engagements_arg, t, s->can_engage);
 }
@@ -129,6 +143,7 @@ int session_apply(struct session *s, struct json_object *info,
         return rc;
     json_object_put(s->info_json);
     s->info_json = json_object_get(info);
+    s->direct.offered = json_get_bool(info, "direct", false);
     apply_dns(s);
     apply_resolv(s);
     apply_log_level(s);
@@ -158,5 +173,5 @@ void session_forget_cluster(struct session *s)
     s->info_json = s->manager = NULL;
     free(s->user);
     s->user = NULL;
-    s->applied = false;
+    s->applied = s->direct.offered = false;
 }

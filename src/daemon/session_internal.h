@@ -4,6 +4,7 @@
  *   session.c             life, states, credentials
  *   session_links.c       links: making, losing, replacing
  *   session_incoming.c    the link on which the manager opens streams
+ *   session_direct.c      the link that does not pass the API server
  *   session_former.c      links that were replaced and still have conversations
  *   session_apply.c       what the manager said, to DNS, data path, resolv.conf
  *   session_status.c      the status object
@@ -22,7 +23,7 @@
 struct session_link {
     struct session *s;
     struct link *link;
-    bool incoming;
+    bool incoming, direct;
     bool draining;                /* its manager has said so */
     int64_t retired;              /* EPOCH when it became a former one */
     uint64_t bytes_in, bytes_out; /* counted already; see session_former.c */
@@ -34,6 +35,26 @@ struct session_link {
 struct session_former {
     struct session_link *links[SESSION_FORMER_MAX]; /* oldest first */
     size_t count;
+};
+
+#define SESSION_ENDPOINTS_MAX 8
+
+struct direct_ask;
+
+/* The link that does not pass the API server, see session_direct.c. */
+struct session_direct {
+    bool offered; /* the manager says that there are such links */
+    struct session_link *current, *next;
+    struct session_former former;
+    struct direct_ask *ask;     /* a ticket is asked for */
+    struct json_object *ticket; /* endpoints of it are tried */
+    size_t tried;               /* of its endpoints */
+    unsigned attempts;
+    uv_timer_t *retry;
+    int64_t since; /* EPOCH */
+    char trying[300], endpoint[300];
+    char failure[512]; /* of the last endpoint that was tried */
+    char error[512];   /* why there is none, "" if there is */
 };
 
 struct session {
@@ -48,6 +69,7 @@ struct session {
     struct session_link *current; /* carries the traffic; NULL: none */
     struct session_link *next;    /* is being made */
     struct session_former former; /* still have conversations */
+    struct session_direct direct;
     struct session_link *incoming, *incoming_next;
     struct session_former incoming_former;
     bool incoming_wanted, incoming_websocket;
@@ -117,6 +139,17 @@ int session_apply(struct session *s, struct json_object *info,
 /* Puts everything back as it was without a cluster. */
 void session_unapply(struct session *s);
 void session_forget_cluster(struct session *s);
+/* New streams go by the direct link, else by the current one; t is the latter's
+ * tunnel or NULL. */
 void session_use_tunnel(struct session *s, struct tunnel *t);
+void session_use_links(struct session *s);
+
+/* session_direct.c */
+/* Makes the direct link if there could be one. */
+void session_direct_update(struct session *s);
+void session_direct_drop(struct session *s);
+void session_direct_retry_cb(uv_timer_t *timer);
+/* NULL: this manager has no such links. The caller puts it. */
+struct json_object *session_direct_status(const struct session *s);
 
 #endif

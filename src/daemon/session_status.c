@@ -37,11 +37,20 @@ static void put_link(const struct session *s, struct json_object *status)
     put_int(link, "reconnects", s->reconnects);
 }
 
+static void put_direct(const struct session *s, struct json_object *status)
+{
+    struct json_object *direct = session_direct_status(s);
+
+    if (direct)
+        json_object_object_add(status, "direct", direct);
+}
+
 static void put_former(const struct session *s, struct json_object *status)
 {
     struct json_object *list = json_object_new_array();
 
     session_former_list(&s->former, list);
+    session_former_list(&s->direct.former, list);
     session_former_list(&s->incoming_former, list);
     json_object_object_add(status, "formerLinks", list);
 }
@@ -71,6 +80,7 @@ static void put_datapath(const struct session *s, struct json_object *status)
     struct datapath_stats stats = {0};
 
     session_former_count(&s->former);
+    session_former_count(&s->direct.former);
     datapath_get_stats(s->env.datapath, &stats);
     json_put_str(status, "hold", stats.hold);
     json_put_str(status, "redirect", "tproxy");
@@ -130,6 +140,7 @@ struct json_object *session_status(const struct session *s)
         put_session(s, status);
     if (s->current)
         put_link(s, status);
+    put_direct(s, status);
     put_former(s, status);
     put_object(status, "manager", s->manager);
     put_object(status, "subnets", s->info.subnets);

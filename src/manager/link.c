@@ -19,6 +19,7 @@
 #include "manager/agents.h"
 #include "manager/audit.h"
 #include "manager/authorize.h"
+#include "manager/direct.h"
 #include "manager/engagements.h"
 #include "manager/info.h"
 #include "manager/link_internal.h"
@@ -39,8 +40,14 @@
 static void audit_link(const struct link *link, const char *verb, bool allowed,
                        const char *reason)
 {
+    static const char *const names[] = {
+        [LINK_OUTGOING] = "link",
+        [LINK_INCOMING] = "incoming link",
+        [LINK_DIRECT] = "direct link",
+    };
+
     audit_write(&(struct audit_event){
-        .event = link->direction == LINK_INCOMING ? "incoming link" : "link",
+        .event = names[link->direction],
         .who = &link->who,
         .verb = verb,
         .ns = link->ns,
@@ -214,6 +221,13 @@ static int answer_request(struct link *link, struct tunnel_stream *s,
         return answer_info(link, s);
     if (!strcmp(open->path, "/tp/v1/events") && get)
         return link_events_open(link, s);
+    /* What a session wants is said where the API server has let it in. */
+    if (link->direction == LINK_DIRECT)
+        return tunnel_stream_respond(s, 404,
+                                     "{\"error\":\"not on a direct "
+                                     "link\"}");
+    if (!strcmp(open->path, "/tp/v1/ticket") && !strcmp(open->method, "POST"))
+        return link_ticket(link, s);
     if (answer_engagements(link, s, open))
         return 0;
     return tunnel_stream_respond(s, 404, "{\"error\":\"no such request\"}");
@@ -280,13 +294,15 @@ static struct tunnel *create_tunnel(struct link *link, struct stream *stream)
 {
     const struct links_env *env = &link->links->env;
     bool incoming = link->direction == LINK_INCOMING;
+    uint64_t rate =
+        link->direction == LINK_DIRECT ? env->direct_rate : env->rate;
     struct tunnel_config config = {
         .role = incoming ? TUNNEL_CLIENT : TUNNEL_SERVER,
         .names = incoming ? TUNNEL_ADDRESSES : TUNNEL_BOTH,
     };
 
-    if (env->rate)
-        stream = limit_create(stream, env->rate);
+    if (rate)
+        stream = limit_create(stream, rate);
     if (!stream)
         return NULL;
     return tunnel_create(env->loop, stream, &config,

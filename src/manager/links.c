@@ -121,7 +121,7 @@ static struct link *find_replaceable(const struct links *links,
     TAILQ_FOREACH(link, &links->list, entry)
     {
         if (link->direction == direction && !strcmp(link->name, name) &&
-            (direction == LINK_OUTGOING || !link->greeted))
+            (direction != LINK_INCOMING || !link->greeted))
             return link;
     }
     return NULL;

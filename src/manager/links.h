@@ -16,6 +16,7 @@
 #include "net/stream.h"
 
 struct api;
+struct direct;
 struct identity;
 struct info;
 struct link;
@@ -33,14 +34,18 @@ struct links_env {
     struct metrics *metrics;
     const struct policy *policy;
     const struct info *info;
-    const struct parts *parts; /* who hears of links; NULL: nobody */
-    uint64_t rate;             /* bytes a second of one link; 0: no limit */
+    const struct parts *parts;   /* who hears of links; NULL: nobody */
+    const struct direct *direct; /* NULL: no direct links */
+    uint64_t rate;               /* bytes a second of one link; 0: no limit */
+    uint64_t direct_rate;        /* of a direct one */
     unsigned max_user; /* links of one user and direction; 0: no limit */
 };
 
 enum link_direction {
     LINK_OUTGOING, /* the client opens streams */
     LINK_INCOMING, /* the manager opens streams of engagements */
+    LINK_DIRECT,   /* as outgoing, but it did not pass the API server: for
+                    * streams alone, beside an outgoing one */
 };
 
 struct links *links_create(const struct links_env *env);

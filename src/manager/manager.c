@@ -33,6 +33,7 @@ static void stop(struct manager *m)
     server_close(m->server);
     server_close(m->agents_server);
     server_close(m->webhook_server);
+    server_close(m->direct_server);
     server_close(m->health);
     if (m->links)
         links_close(m->links);
@@ -147,7 +148,9 @@ static int create_parts(struct manager *m, struct tp_error *err)
         .policy = &m->policy,
         .info = &m->info,
         .parts = &m->parts,
+        .direct = &m->direct,
         .rate = m->options->link_rate,
+        .direct_rate = m->options->direct_rate,
         .max_user = m->options->link_max,
     };
     int rc;
@@ -183,9 +186,9 @@ static int start(struct manager *m, struct tp_error *err)
                               gate_request_cb, &m->gate, err);
     if (!m->server)
         return err->code;
-    /* Here the listener for agents is made (options->listen_agents): part
-     * manager-links. */
     rc = webhook_start(m, err);
+    if (rc == 0)
+        rc = direct_start(m, err);
     if (rc == 0)
         rc = health_start(m, err);
     if (rc < 0)

@@ -150,6 +150,11 @@ static void take_cluster(struct manager *m, struct snapshot *s)
     }
     if (s->service_ip[0])
         memcpy(known->service_ip, s->service_ip, sizeof(known->service_ip));
+    if (s->direct) {
+        json_object_put(known->direct);
+        known->direct = s->direct;
+        s->direct = NULL;
+    }
     if (s->cluster_uid[0])
         memcpy(known->cluster_uid, s->cluster_uid, sizeof(known->cluster_uid));
 }
@@ -248,6 +253,7 @@ static int build_info(const struct manager *m, struct info *info)
         subnets_add_all(&info->pod, pod_subnets(m)) < 0 ||
         subnets_add_all(&info->also, &m->options->also_subnets) < 0)
         return -ENOMEM;
+    info->direct = m->direct.on;
     info->client = json_object_get(m->client_config);
     return read_dns(m, &info->dns);
 }
@@ -341,6 +347,8 @@ static void apply(struct manager *m, struct snapshot *s)
         use_agents_tls(m);
     webhook_refresh(m, cert_changed, &err);
     warn(m, PART_AGENTS, &err);
+    if (direct_refresh(m, cert_changed))
+        use_info(m);
 }
 
 static void timer_cb(uv_timer_t *timer);
@@ -405,6 +413,7 @@ void refresh_release(struct manager *m)
     tls_ctx_destroy(m->tls);
     tls_ctx_destroy(m->agents_tls);
     webhook_release(m);
+    direct_release(m);
     policy_release(&m->policy);
     subnets_release(&m->replicas_addrs);
     info_release(&m->info);
