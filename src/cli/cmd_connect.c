@@ -93,6 +93,16 @@ static int parse_hosts(struct connect *c, struct tp_error *err)
     return 0;
 }
 
+static int check_way(struct cli *cli, struct tp_error *err)
+{
+    const char *way = cli_get(cli, "link");
+
+    if (!way || !strcmp(way, "auto") || !strcmp(way, "aggregated"))
+        return 0;
+    tp_error_set(err, -EINVAL, "--link %s: must be auto or aggregated", way);
+    return cli_fail(cli, "usage", err);
+}
+
 static int read_settings(struct connect *c, struct tp_error *err)
 {
     int rc;
@@ -101,6 +111,8 @@ static int read_settings(struct connect *c, struct tp_error *err)
     if (!c->name)
         return -EINVAL;
     rc = parse_publish(c, err);
+    if (rc == 0)
+        rc = check_way(c->cli, err);
     if (rc == 0)
         rc = parse_hosts(c, err);
     if (rc == 0)
@@ -216,6 +228,7 @@ static int build_session(struct connect *c, struct tp_error *err)
     if (rc < 0)
         return rc;
     in.host_subnets = subnets;
+    in.link = cli_get(c->cli, "link");
     in.volumes = c->volume ? c->volumes.keys : NULL;
     c->session = session_build(&in, err);
     return c->session ? 0 : err->code;
@@ -654,6 +667,9 @@ static const struct cli_option options[] = {
      .help = "join this Docker network as well",
      .repeatable = true},
     OPTIONS_ROUTING,
+    {.name = "link",
+     .arg = "WAY",
+     .help = "auto: past the API server if that works; aggregated: never"},
     {.name = "timeout",
      .arg = "TIME",
      .help = "how long to wait for the session (default 30s)"},

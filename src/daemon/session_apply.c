@@ -143,7 +143,9 @@ int session_apply(struct session *s, struct json_object *info,
         return rc;
     json_object_put(s->info_json);
     s->info_json = json_object_get(info);
-    s->direct.offered = json_get_bool(info, "direct", false);
+    s->direct.offered =
+        json_get_bool(info, "direct", false) &&
+        strcmp(json_get_str(s->config.json, "link", ""), "aggregated") != 0;
     apply_dns(s);
     apply_resolv(s);
     apply_log_level(s);
