@@ -97,9 +97,10 @@ static void event_cb(void *arg, struct json_object *event)
 {
     struct session_link *sl = arg;
     struct session *s = sl->s;
+    const char *type = json_get_str(event, "type", "");
 
     if (sl != s->direct.current ||
-        strcmp(json_get_str(event, "type", ""), "drain") != 0)
+        (strcmp(type, "drain") != 0 && strcmp(type, "renew") != 0))
         return;
     sl->draining = true;
     session_direct_update(s);

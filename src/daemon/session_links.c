@@ -211,6 +211,9 @@ static void event_cb(void *arg, struct json_object *event)
         if (s->engagements)
             s->engagements->event_cb(s->engagements_arg,
                                      json_get(event, "engagement"));
+    } else if (!strcmp(type, "renew") && !s->next) {
+        log_info("the link is old: making a new one");
+        session_dial(s);
     } else if (!strcmp(type, "drain") && !s->next) {
         sl->draining = true;
         log_info("the manager ends the link soon: making a new one");

@@ -76,6 +76,8 @@ static void timer_closed_cb(uv_handle_t *handle)
 {
     struct link *link = handle->data;
 
+    if (--link->handles > 0)
+        return;
     identity_release(&link->who);
     free(link);
 }
@@ -99,6 +101,7 @@ static void link_end(struct link *link, bool allowed, const char *reason)
     metrics->bytes_out += stats.bytes_out;
     tunnel_destroy(link->tunnel);
     uv_close((uv_handle_t *)&link->timer, timer_closed_cb);
+    uv_close((uv_handle_t *)&link->age, timer_closed_cb);
     tell_parts(link);
 }
 
@@ -333,6 +336,8 @@ struct link *link_create(struct links *links, const struct identity *who,
     uv_timer_init(links->env.loop, &link->timer);
     link->timer.data = link;
     uv_timer_start(&link->timer, hello_late_cb, HELLO_MS, 0);
+    link_age_start(link);
+    link->handles = 2;
     audit_link(link, "open", true, NULL);
     if (direction == LINK_INCOMING && link_incoming_start(link) < 0) {
         link_close(link, "out of memory");

@@ -38,6 +38,7 @@ struct links_env {
     const struct direct *direct; /* NULL: no direct links */
     uint64_t rate;               /* bytes a second of one link; 0: no limit */
     uint64_t direct_rate;        /* of a direct one */
+    unsigned lifetime; /* seconds until it is to be made anew; 0: for ever */
     unsigned max_user; /* links of one user and direction; 0: no limit */
 };
 
@@ -67,7 +68,8 @@ enum links_verdict links_check(const struct links *links,
                                enum link_direction direction);
 
 /* Starts a link on stream, which it owns from here on (also on failure). It
- * takes the place of the owner's older one of that name and direction: at once,
+ * takes the place of the owner's older one of that name and direction: at once
+ * (but one that was asked to make place keeps its streams, see link_age.c),
  * or, if it is incoming, as soon as its client has said hello, so that engaged
  * connections always have a way. False if out of memory. */
 bool links_open(struct links *links, const struct identity *who, const char *ns,

@@ -49,6 +49,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/template_inject.c src/manager/template_inject.h \
 	src/manager/webhook_probe.c src/manager/webhook_probe.h \
 	src/manager/link.c \
+	src/manager/link_age.c \
 	src/manager/link_dial.c \
 	src/manager/link_incoming.c \
 	src/manager/link_internal.h \

@@ -151,6 +151,7 @@ static int create_parts(struct manager *m, struct tp_error *err)
         .direct = &m->direct,
         .rate = m->options->link_rate,
         .direct_rate = m->options->direct_rate,
+        .lifetime = m->options->link_lifetime,
         .max_user = m->options->link_max,
     };
     int rc;

@@ -88,6 +88,8 @@ static const struct option_row rows[] = {
      NULL, "accept an empty list of allowed names"},
     {"link-rate", KIND_SIZE, AT(link_rate), "0", "BYTES",
      "a second and link, each way; 0: no limit"},
+    {"link-lifetime", KIND_COUNT, AT(link_lifetime), "3600", "SECONDS",
+     "until the API server is to say again who its user is; 0: never"},
     {"link-max", KIND_COUNT, AT(link_max), "20", "N",
      "links of one user; 0: no limit"},
     {"drain-timeout", KIND_COUNT, AT(drain), "60", "SECONDS",

@@ -32,10 +32,11 @@ struct options {
     union sockaddr_any dns_address; /* family 0: not given */
     char *dns_search;
     bool any_front_proxy_name;
-    uint64_t link_rate;   /* bytes a second, each way; 0: no limit */
-    uint64_t direct_rate; /* the same of direct links */
-    unsigned link_max;    /* of one user; 0: no limit */
-    unsigned drain;       /* seconds that connections have after SIGTERM */
+    uint64_t link_rate;     /* bytes a second, each way; 0: no limit */
+    uint64_t direct_rate;   /* the same of direct links */
+    unsigned link_lifetime; /* seconds; 0: for ever */
+    unsigned link_max;      /* of one user; 0: no limit */
+    unsigned drain;         /* seconds that connections have after SIGTERM */
     bool switch_services;
     enum log_level log_level;
     bool show_help, show_version;

@@ -5,10 +5,12 @@ import json
 import re
 import socket
 import ssl
+import time
 
 import pytest
 
-from conftest import DAEMON, NAMESPACE, install_chart, run, wait_until
+from conftest import DAEMON, MANAGER_NAMESPACE, NAMESPACE, install_chart, run, wait_until
+from engage import LOCAL_PORT, detach, local_program, until_answered_by, who
 from links import Link, target_of
 
 DIRECT = ("--set", "link.direct.enabled=true", "--set", "link.direct.type=NodePort")
@@ -96,6 +98,30 @@ def test_streams_take_the_direct_link(linked, box):
     assert box.out("curl -s http://web/bytes/5000000 | wc -c") == "5000000"
     assert received(pid, endpoint) - before[0] > 5_000_000
     assert received(pid, server) - before[1] < 100_000
+
+
+def test_a_direct_link_holds_no_session(linked, box):
+    """It may lie on another replica than the one that serves the engagement."""
+
+    def holder():
+        sessions = linked.kubectl_json("get", "sessions.tp.internal", "-n", MANAGER_NAMESPACE)
+        states = [s.get("status") or {} for s in sessions["items"]]
+        return [s.get("replica") for s in states if s.get("phase") != "lost"]
+
+    with local_program():
+        linked.tp(
+            "intercept", "web", "--name", DAEMON, "--no-local-shortcut", "--port",
+            f"{LOCAL_PORT}:http", timeout=180,
+        )  # fmt: skip
+        try:
+            until_answered_by(box, "http://web/", "local")
+            held = holder()
+            assert len(held) == 1
+            time.sleep(3)  # two turns of the replicas' look at sessions
+            assert holder() == held
+            assert who(box, "http://web/") == "local"
+        finally:
+            detach(linked, "web")
 
 
 def test_without_it_streams_take_the_other_at_once(linked, box):
