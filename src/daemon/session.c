@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/memstate.h"
+#include "daemon/proxy.h"
 #include "daemon/session_internal.h"
 
 #define ASK_EVERY_MS   5000
@@ -294,6 +295,7 @@ static void begin(struct session *s, struct session_config *config)
 
     session_config_release(&s->config);
     s->config = *config;
+    s->proxy_cluster.namespace = s->config.namespace;
     s->attempts = 0;
     s->need = false;
     *s->helper_error = '\0';
@@ -302,6 +304,15 @@ static void begin(struct session *s, struct session_config *config)
         json_object_object_add(s->config.json, SESSION_KEPT_ENGAGEMENTS, kept);
     keep(s);
     watch_expiry(s);
+}
+
+/* The host's port for proxying, of a session that begins. */
+static int open_proxy(struct session *s, const struct session_config *config,
+                      struct tp_error *err)
+{
+    struct json_object *proxy = json_get(config->json, "hostProxy");
+
+    return s->env.proxy && proxy ? proxy_open(s->env.proxy, proxy, err) : 0;
 }
 
 static int start(struct session *s, struct json_object *json, bool *already,
@@ -327,6 +338,11 @@ static int start(struct session *s, struct json_object *json, bool *already,
     if (s->config.json && !session_config_same(&s->config, &config))
         session_disconnect(s);
     fresh = !s->config.json;
+    rc = fresh ? open_proxy(s, &config, err) : 0;
+    if (rc < 0) {
+        session_config_release(&config);
+        return rc;
+    }
     if (fresh) {
         if (!take_name(s, json))
             make_name(s->name);
@@ -400,6 +416,8 @@ static void stop(struct session *s, bool keep_state)
     uv_timer_stop(s->ask);
     if (s->engagements && s->config.json)
         s->engagements->ended_cb(s->engagements_arg);
+    if (s->env.proxy)
+        proxy_close(s->env.proxy);
     session_drop_links(s);
     if (!keep_state)
         session_unapply(s);

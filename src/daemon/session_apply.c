@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "daemon/datapath.h"
 #include "daemon/dns.h"
+#include "daemon/proxy.h"
 #include "daemon/resolvconf.h"
 #include "daemon/session_internal.h"
 
@@ -50,6 +51,27 @@ static void apply_dns(struct session *s)
 
     if (s->env.dns)
         dns_set_cluster(s->env.dns, ci->domain ? &config : NULL);
+}
+
+/* What it points to lies in s->info. */
+static void apply_proxy(struct session *s)
+{
+    const struct cluster_info *ci = &s->info;
+
+    s->proxy_cluster = (struct proxy_cluster){
+        .domain = ci->domain,
+        .namespace = s->config.namespace,
+        .suffixes = (const char *const *)ci->suffixes.names,
+        .n_suffixes = ci->suffixes.n,
+        .excludes = (const char *const *)ci->excludes.names,
+        .n_excludes = ci->excludes.n,
+        .capture = ci->capture.nets,
+        .n_capture = ci->capture.n,
+        .bypass = ci->bypass.nets,
+        .n_bypass = ci->bypass.n,
+    };
+    if (s->env.proxy)
+        proxy_set_cluster(s->env.proxy, &s->proxy_cluster);
 }
 
 /* The address that the links go to, on top of what cluster_info knows. */
@@ -123,6 +145,7 @@ static int build(struct session *s, struct json_object *info,
     cluster_info_release(&s->info);
     s->info = ci;
     bypass_peer(s);
+    apply_proxy(s);
     return 0;
 }
 
@@ -169,6 +192,8 @@ void session_unapply(struct session *s)
 
 void session_forget_cluster(struct session *s)
 {
+    if (s->env.proxy)
+        proxy_set_cluster(s->env.proxy, NULL);
     cluster_info_release(&s->info);
     json_object_put(s->info_json);
     json_object_put(s->manager);

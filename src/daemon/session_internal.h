@@ -14,6 +14,7 @@
 
 #include "daemon/cluster_info.h"
 #include "daemon/link.h"
+#include "daemon/proxy.h"
 #include "daemon/session.h"
 #include "daemon/session_config.h"
 
@@ -84,6 +85,7 @@ struct session {
     uint64_t retry_ms;  /* loop time of the next attempt */
     uv_timer_t *retry;
 
+    struct proxy_cluster proxy_cluster; /* points into info and config */
     struct cluster_info info;
     bool applied; /* info is in force */
     struct json_object *info_json, *manager;

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "config.h"
 #include "daemon/datapath.h"
+#include "daemon/proxy.h"
 #include "daemon/resolvconf.h"
 #include "daemon/session_internal.h"
 
@@ -95,6 +96,14 @@ static void put_datapath(const struct session *s, struct json_object *status)
     json_object_object_add(status, "bytes", bytes);
 }
 
+static void put_proxy(const struct session *s, struct json_object *status)
+{
+    struct json_object *proxy = proxy_status(s->env.proxy);
+
+    if (proxy)
+        json_object_object_add(status, "proxy", proxy);
+}
+
 static void put_session(const struct session *s, struct json_object *status)
 {
     const struct session_config *c = &s->config;
@@ -148,6 +157,8 @@ struct json_object *session_status(const struct session *s)
         put_dns(s, status);
     if (s->env.datapath)
         put_datapath(s, status);
+    if (s->env.proxy)
+        put_proxy(s, status);
     put_object(status, "clientConfig", s->info.client_config);
     return status;
 }
