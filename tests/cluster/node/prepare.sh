@@ -37,6 +37,11 @@ prepare_network() {
     # two nodes the addresses stay what they are.
     iptables -t nat -A POSTROUTING -s "$pod_network" ! -d "$pod_network" \
         -o eth0 -m comment --comment "pods to the outside" -j MASQUERADE
+    [ -n "$(own_ip6)" ] || return 0
+    sysctl -qw net.bridge.bridge-nf-call-ip6tables=1 2>/dev/null || true
+    sysctl -qw net.ipv6.conf.all.forwarding=1
+    ip6tables -t nat -A POSTROUTING -s "$pod_network6" ! -d "$pod_network6" \
+        -o eth0 -m comment --comment "pods to the outside" -j MASQUERADE
 }
 
 prepare_machine() {
