@@ -1,7 +1,7 @@
-"""A dual-stack Service from a container that has no IPv6 but by tp.
+"""A dual-stack Service over IPv6.
 
-The test cluster has both families where Docker can do IPv6; the workstation's
-container is in Docker's default bridge, which has IPv4 alone."""
+The test cluster has both families where Docker can do IPv6, and so has the
+daemon's container, which tp puts into the cluster's Docker network."""
 
 import pytest
 

@@ -21,14 +21,13 @@ EOF
 
 # pod_ranges IPV4 IPV6, for host-local
 pod_ranges() {
-    [ -n "$(own_ip6)" ] &&
-        echo "[{\"subnet\": \"$1\"}], [{\"subnet\": \"$2\"}]" ||
-        echo "[{\"subnet\": \"$1\"}]"
+    echo "[{\"subnet\": \"$1\"}]"
+    [ -z "$(own_ip6)" ] || echo ", [{\"subnet\": \"$2\"}]"
 }
 
 pod_routes() {
-    [ -n "$(own_ip6)" ] && echo '{"dst": "0.0.0.0/0"}, {"dst": "::/0"}' ||
-        echo '{"dst": "0.0.0.0/0"}'
+    echo '{"dst": "0.0.0.0/0"}'
+    [ -z "$(own_ip6)" ] || echo ', {"dst": "::/0"}'
 }
 
 # The node's number gives its pod subnets: the controller manager hands the

@@ -39,7 +39,11 @@ own_ip6() {
 
 # both_families IPV4 IPV6: as Kubernetes wants to be told of both.
 both_families() {
-    [ -n "$(own_ip6)" ] && echo "$1,$2" || echo "$1"
+    if [ -n "$(own_ip6)" ]; then
+        echo "$1,$2"
+    else
+        echo "$1"
+    fi
 }
 
 # keep NAME COMMAND...: runs a component in the background and starts it anew
