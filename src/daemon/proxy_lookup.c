@@ -190,8 +190,8 @@ int proxy_candidate(char out[256], const char *name, const char *namespace,
     } else if (n > 3) {
         return 0;
     }
-    /* One that is too long is no name: the query will not be made. */
-    snprintf(out, 256, "%.*s%s", (int)len - absolute, name, end);
+    if (snprintf(out, 256, "%.*s%s", (int)len - absolute, name, end) > 255)
+        *out = '\0'; /* too long for a name: no query will be made */
     return 1;
 }
 
