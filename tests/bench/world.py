@@ -133,7 +133,8 @@ def remove_containers():
 class World:
     """The cluster with the server side in it, and the containers beside it."""
 
-    def __init__(self, say, daemon=None, install=True):
+    def __init__(self, say, daemon=None, install=True, rtt=None):
+        self.rtt = rtt
         self.say = say
         self.foreign_daemon = daemon
         self.daemon = daemon or DAEMON
@@ -172,6 +173,37 @@ class World:
         self.say("the server side")
         self._apply()
         self.service_ip = self._service_ip("app")
+        if self.rtt:
+            self._go_far()
+
+    def _go_far(self):
+        """From here on the API server is behind a relay that delays, in a container
+        beside it."""
+        config = json.loads(
+            self.kubectl("config", "view", "--raw", "--minify", "-o", "json").stdout
+        )
+        network, host, port, name, _ = self.api_access()
+        relay = pathlib.Path(tempfile.gettempdir()) / f"{NAME}-relay"
+        source = TOP / "tests/bench/mount_relay.c"
+        run("cc", "-O2", "-static", "-pthread", "-o", relay, source)
+        container = f"{NAME}-far"
+        run(
+            "docker", "run", "-d", "--name", container, "--network", network, "-v",
+            f"{relay}:/relay:ro", TOOLS, "/relay", 6443, f"{host}:{port}",
+            self.rtt // 2,
+        )  # fmt: skip
+        address = run(
+            "docker", "inspect", "-f",
+            "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container,
+        ).stdout.strip()  # fmt: skip
+        cluster = config["clusters"][0]["cluster"]
+        cluster.update(
+            {"server": f"https://{address}:6443", "tls-server-name": name}
+        )
+        self.far = tempfile.NamedTemporaryFile("w", suffix=".json")
+        json.dump(config, self.far)
+        self.far.flush()
+        self.near_env, self.env = self.env, dict(self.env, KUBECONFIG=self.far.name)
 
     def _make_programs(self):
         self.say("programs and images")
@@ -354,6 +386,7 @@ class World:
         except Failure as failure:
             self.say(str(failure))
         remove_containers()
+        self.env = getattr(self, "near_env", self.env)  # the way is gone
         for what in (["apiservice", PUMP_GROUP], ["namespace", NAMESPACE]):
             self.kubectl(
                 "delete", *what, "--ignore-not-found", "--timeout=60s", check=False
