@@ -166,7 +166,8 @@ struct json_object *proxy_status(const struct proxy *p)
     json_put_str(obj, "pac", pac);
     json_object_object_add(obj, "password",
                            json_object_new_boolean(p->password != NULL));
-    json_object_object_add(obj, "connections", json_object_new_int(p->count));
+    json_object_object_add(obj, "connections",
+                           json_object_new_int64((int64_t)p->count));
     return obj;
 }
 
