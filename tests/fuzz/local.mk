@@ -34,6 +34,11 @@ fuzz_control_SOURCES = tests/fuzz/fuzz_control.c
 fuzz_control_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_control_LDADD = $(DAEMON_LIBS)
 
+FUZZ_TARGETS += fuzz_proxy
+fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c
+fuzz_proxy_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_proxy_LDADD = $(DAEMON_LIBS)
+
 FUZZ_TARGETS += fuzz_hello
 fuzz_hello_SOURCES = tests/fuzz/fuzz_hello.c
 fuzz_hello_LDFLAGS = $(FUZZ_FLAGS)
