@@ -495,7 +495,11 @@ static void warn_unused(struct connect *c, struct json_object *status)
     static const struct {
         const char *flag, *list;
     } flags[] = {{"also-proxy", "subnets.also"},
-                 {"never-proxy", "subnets.never"}};
+                 {"never-proxy", "subnets.never"},
+                 {"dns-include", "dns.suffixes"},
+                 {"dns-exclude", "dns.excludes"},
+                 {"dns-mapping", "dns.mappings"},
+                 {"mapped-namespaces", "dns.mappedNamespaces"}};
 
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         struct json_object *list = json_get_array(status, flags[i].list);
@@ -654,6 +658,7 @@ static const struct cli_option options[] = {
      .help = "join this Docker network as well",
      .repeatable = true},
     OPTIONS_ROUTING,
+    OPTIONS_DNS,
     {.name = "timeout",
      .arg = "TIME",
      .help = "how long to wait for the session (default 30s)"},
