@@ -23,7 +23,9 @@ enum value_type {
     TYPE_LEVEL,
     TYPE_LABEL,
     TYPE_DURATION,
-    TYPE_NAMES,
+    TYPE_NAMES, /* from here on: lists */
+    TYPE_MAPPINGS,
+    TYPE_LABELS,
     TYPE_NETS
 };
 
@@ -42,6 +44,8 @@ static const struct key {
                                 "\"30s\""},
     [CONFIG_DNS_EXCLUDES] = {"dns.excludes", TYPE_NAMES, true, "[]"},
     [CONFIG_DNS_SUFFIXES] = {"dns.suffixes", TYPE_NAMES, true, "[]"},
+    [CONFIG_DNS_MAPPINGS] = {"dns.mappings", TYPE_MAPPINGS, true, "[]"},
+    [CONFIG_DNS_NAMESPACES] = {"dns.mappedNamespaces", TYPE_LABELS, true, "[]"},
     [CONFIG_DNS_LOOKUP_TIMEOUT] = {"dns.lookupTimeout", TYPE_DURATION, true,
                                    "\"4s\""},
     [CONFIG_ALSO_PROXY] = {"routing.alsoProxy", TYPE_NETS, true, "[]"},
@@ -108,6 +112,21 @@ static bool is_name(const char *text)
                         "0123456789-._") == len;
 }
 
+/* "NAME=TARGET", the target a name or an address. */
+static bool is_mapping(const char *text)
+{
+    const char *target = strchr(text, '=');
+    union sockaddr_any addr;
+    char name[256];
+
+    if (!target || (size_t)(target - text) >= sizeof(name))
+        return false;
+    snprintf(name, sizeof(name), "%.*s", (int)(target - text), text);
+    target++;
+    return is_name(name) &&
+           (is_name(target) || sockaddr_parse(&addr, target, 0) == 0);
+}
+
 static bool is_good_text(enum value_type type, const char *text)
 {
     enum log_level level;
@@ -123,6 +142,10 @@ static bool is_good_text(enum value_type type, const char *text)
                client_config_parse_duration(text) <= MAX_DURATION_MS;
     case TYPE_NAMES:
         return is_name(text);
+    case TYPE_MAPPINGS:
+        return is_mapping(text);
+    case TYPE_LABELS:
+        return client_config_is_label(text);
     case TYPE_NETS:
         return subnet_parse(&net, text) == 0;
     }
@@ -131,7 +154,7 @@ static bool is_good_text(enum value_type type, const char *text)
 
 static bool is_list(enum value_type type)
 {
-    return type == TYPE_NAMES || type == TYPE_NETS;
+    return type >= TYPE_NAMES;
 }
 
 static const char *const wanted[] = {
@@ -139,6 +162,8 @@ static const char *const wanted[] = {
     [TYPE_LABEL] = "the name of a namespace",
     [TYPE_DURATION] = "a time like 30s (100ms to 10m)",
     [TYPE_NAMES] = "a list of domain names",
+    [TYPE_MAPPINGS] = "a list of NAME=NAME or NAME=ADDRESS",
+    [TYPE_LABELS] = "a list of namespaces",
     [TYPE_NETS] = "a list of subnets like 10.9.0.0/16",
 };
 

@@ -312,6 +312,7 @@ static const struct cli_option options[] = {
      .help = "join this Docker network as well",
      .repeatable = true},
     OPTIONS_ROUTING,
+    OPTIONS_DNS,
     {.name = "link",
      .arg = "WAY",
      .help = "auto: past the API server if that works; aggregated: never"},

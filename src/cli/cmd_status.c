@@ -185,6 +185,11 @@ static void print_status(struct cli *cli, struct json_object *status)
     print_rejected(cli, json_get_array(status, "subnets.rejected"));
     print_text(cli, "DNS", json_get_str(status, "dns.address", NULL));
     print_list(cli, "search", json_get_array(status, "dns.search"));
+    print_list(cli, "included", json_get_array(status, "dns.suffixes"));
+    print_list(cli, "excluded", json_get_array(status, "dns.excludes"));
+    print_list(cli, "mapped", json_get_array(status, "dns.mappings"));
+    print_list(cli, "namespaces",
+               json_get_array(status, "dns.mappedNamespaces"));
     print_text(cli, "hold", json_get_str(status, "hold", NULL));
     print_traffic(cli, status);
     print_joined(cli, json_get_array(status, "containers"));

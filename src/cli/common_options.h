@@ -40,6 +40,25 @@
         .repeatable = true                                                     \
     }
 
+#define OPTIONS_DNS                                                            \
+    {.name = "dns-include",                                                    \
+     .arg = "DOMAIN",                                                          \
+     .help = "ask the cluster for names of this domain, too",                  \
+     .repeatable = true},                                                      \
+        {.name = "dns-exclude",                                                \
+         .arg = "DOMAIN",                                                      \
+         .help = "never ask the cluster for names of this domain",             \
+         .repeatable = true},                                                  \
+        {.name = "dns-mapping",                                                \
+         .arg = "NAME=TARGET",                                                 \
+         .help = "this name is that other name, or that address",              \
+         .repeatable = true},                                                  \
+    {                                                                          \
+        .name = "mapped-namespaces", .arg = "NS,...",                          \
+        .help = "only names of these namespaces, and of its own",              \
+        .repeatable = true                                                     \
+    }
+
 #define OPTION_MANAGER_NAMESPACE                                               \
     {                                                                          \
         .name = "manager-namespace", .arg = "NS",                              \

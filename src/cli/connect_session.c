@@ -143,7 +143,11 @@ static void warn_unused(struct connect *c, struct json_object *status)
     static const struct {
         const char *flag, *list;
     } flags[] = {{"also-proxy", "subnets.also"},
-                 {"never-proxy", "subnets.never"}};
+                 {"never-proxy", "subnets.never"},
+                 {"dns-include", "dns.suffixes"},
+                 {"dns-exclude", "dns.excludes"},
+                 {"dns-mapping", "dns.mappings"},
+                 {"mapped-namespaces", "dns.mappedNamespaces"}};
 
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         struct json_object *list = json_get_array(status, flags[i].list);

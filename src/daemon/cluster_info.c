@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/dns_zone.h"
+#include "daemon/session_config.h"
 
 #define MAX_NAMES 256
 
@@ -18,6 +19,8 @@ struct build {
     struct route_policy *policy;
     struct json_object *rejected;
     struct json_object *config; /* of SESSION: what the user set, or NULL */
+    const char *domain;         /* what the manager says it is */
+    bool central;               /* the manager speaks, not the user */
 };
 
 static void reject(struct build *b, const char *what, const char *reason)
@@ -92,7 +95,8 @@ static struct json_object *format_list(const struct subnet_list *list)
 /* ---- the central client configuration ---- */
 
 static void take_names(struct build *b, struct name_array *to,
-                       struct json_object *value, bool (*valid)(const char *))
+                       struct json_object *value, bool (*valid)(const char *),
+                       const char *wanted)
 {
     for (size_t i = 0; i < json_array_len(value); i++) {
         const char *text = text_at(value, i);
@@ -100,7 +104,7 @@ static void take_names(struct build *b, struct name_array *to,
 
         text += *text == '.';
         if (!valid(text) || to->n >= MAX_NAMES) {
-            reject(b, text, "not a DNS suffix that may be taken over");
+            reject(b, text, wanted);
             continue;
         }
         names = realloc(to->names, (to->n + 1) * sizeof(*names));
@@ -114,12 +118,73 @@ static void take_names(struct build *b, struct name_array *to,
 
 static void take_suffixes(struct build *b, struct json_object *value)
 {
-    take_names(b, &b->ci->suffixes, value, dns_suffix_valid);
+    take_names(b, &b->ci->suffixes, value, dns_suffix_valid,
+               "not a DNS suffix that may be taken over");
 }
 
 static void take_excludes(struct build *b, struct json_object *value)
 {
-    take_names(b, &b->ci->excludes, value, dns_name_valid);
+    take_names(b, &b->ci->excludes, value, dns_name_valid, "not a DNS name");
+}
+
+static void take_namespaces(struct build *b, struct json_object *value)
+{
+    take_names(b, &b->ci->namespaces, value, session_label_valid,
+               "not a namespace's name");
+}
+
+/* A cluster may give names to what it answers for anyway: no dot, or of its
+ * own domain. */
+static bool may_map(const struct build *b, const char *name)
+{
+    return !b->central || !strchr(name, '.') ||
+           (b->domain && dns_name_in(name, b->domain));
+}
+
+static bool is_mapping(const struct build *b, const char *name,
+                       const char *target)
+{
+    union sockaddr_any addr;
+
+    return dns_name_valid(name) && may_map(b, name) &&
+           (dns_name_valid(target) || sockaddr_parse(&addr, target, 0) == 0);
+}
+
+static void add_mapping(struct build *b, const char *name, const char *target)
+{
+    struct cluster_info *ci = b->ci;
+    struct dns_mapping *m =
+        realloc(ci->mappings, (ci->n_mappings + 1) * sizeof(*ci->mappings));
+
+    if (!m)
+        return;
+    ci->mappings = m;
+    m += ci->n_mappings;
+    *m = (struct dns_mapping){strdup(name), strdup(target)};
+    if (m->name && m->target) {
+        ci->n_mappings++;
+        return;
+    }
+    free((char *)(uintptr_t)m->name);
+    free((char *)(uintptr_t)m->target);
+}
+
+/* "NAME=TARGET" */
+static void take_mappings(struct build *b, struct json_object *value)
+{
+    for (size_t i = 0; i < json_array_len(value); i++) {
+        const char *text = text_at(value, i);
+        char *name = strdup(text), *target = name ? strchr(name, '=') : NULL;
+
+        if (target)
+            *target++ = '\0';
+        if (!target || !is_mapping(b, name, target) ||
+            b->ci->n_mappings >= MAX_NAMES)
+            reject(b, text, "not a name that may be mapped to another");
+        else
+            add_mapping(b, name, target);
+        free(name);
+    }
 }
 
 /* "4s", "1500ms", or a number of seconds; 0 if it is neither. */
@@ -179,6 +244,8 @@ static const struct {
 } central_keys[] = {
     {"dns.suffixes", take_suffixes},
     {"dns.excludes", take_excludes},
+    {"dns.mappings", take_mappings},
+    {"dns.mappedNamespaces", take_namespaces},
     {"dns.lookupTimeout", take_lookup_timeout},
     {"connect.timeout", take_connect_timeout},
     {"logLevel", take_log_level},
@@ -325,7 +392,10 @@ int cluster_info_build(struct cluster_info *ci, struct json_object *info,
                  put_array(ci->subnets, "pod"));
     also = put_array(ci->subnets, "also");
     add_captured(&b, json_get_array(info, "subnets.also"), also);
+    b.domain = json_get_str(info, "dns.domain", NULL);
+    b.central = true;
     take_client_config(&b, json_get(info, "client"));
+    b.central = false;
     take_user_config(&b);
     add_captured(&b, json_get_array(session, "alsoProxy"), also);
     add_plain(&b, &ci->bypass, json_get_array(session, "neverProxy"));
@@ -349,6 +419,12 @@ void cluster_info_release(struct cluster_info *ci)
     subnet_list_release(&ci->bypass);
     name_array_release(&ci->suffixes);
     name_array_release(&ci->excludes);
+    name_array_release(&ci->namespaces);
+    for (size_t i = 0; i < ci->n_mappings; i++) {
+        free((char *)(uintptr_t)ci->mappings[i].name);
+        free((char *)(uintptr_t)ci->mappings[i].target);
+    }
+    free(ci->mappings);
     free(ci->domain);
     free(ci->log_level);
     json_object_put(ci->subnets);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/sockaddr.h"
+#include "daemon/dns.h"
 #include "daemon/route_policy.h"
 
 struct json_object;
@@ -24,7 +25,9 @@ struct cluster_info {
     struct subnet_list capture, bypass;
     union sockaddr_any dns; /* family 0: no names of the cluster */
     char *domain;
-    struct name_array suffixes, excludes;
+    struct name_array suffixes, excludes, namespaces;
+    struct dns_mapping *mappings; /* both texts owned */
+    size_t n_mappings;
     unsigned lookup_timeout_ms;  /* 0: not set */
     unsigned connect_timeout_ms; /* 0: not set */
     char *log_level;             /* NULL: not set */

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
+#include "daemon/dns_cache.h"
 #include "daemon/dns_internal.h"
 
 static void free_handle_cb(uv_handle_t *handle)
@@ -11,8 +13,13 @@ static void free_handle_cb(uv_handle_t *handle)
     free(handle);
 }
 
-static int create_tick(struct dns *d)
+static int create_parts(struct dns *d)
 {
+    d->cache = dns_cache_create();
+    if (!d->cache)
+        return -ENOMEM;
+    while (getrandom(&d->seed, sizeof(d->seed), 0) != sizeof(d->seed))
+        ;
     d->tick = malloc(sizeof(*d->tick));
     if (!d->tick)
         return -ENOMEM;
@@ -35,7 +42,9 @@ struct dns *dns_create(uv_loop_t *loop, const union sockaddr_any *upstream,
         if (d->n_upstream)
             memcpy(d->upstream, upstream, d->n_upstream * sizeof(*d->upstream));
     }
-    if (!d || create_tick(d) < 0) {
+    if (!d || create_parts(d) < 0) {
+        if (d)
+            dns_cache_destroy(d->cache);
         free(d);
         tp_error_errno(err, -ENOMEM, "dns");
         return NULL;
@@ -51,6 +60,7 @@ void dns_destroy(struct dns *d)
     dns_tcp_drop_all(d);
     dns_path_close_all(d);
     dns_zone_destroy(d->zone);
+    dns_cache_destroy(d->cache);
     uv_close((uv_handle_t *)d->tick, free_handle_cb);
     free(d);
 }
@@ -58,6 +68,8 @@ void dns_destroy(struct dns *d)
 void dns_set_cluster(struct dns *d, const struct dns_config *config)
 {
     dns_path_close_cluster(d);
+    dns_cache_flush(d->cache);
+    d->version++;
     dns_zone_destroy(d->zone);
     d->zone = NULL;
     d->timeout_ms = DNS_TIMEOUT_MS;
@@ -79,7 +91,14 @@ void dns_set_tunnel(struct dns *d, struct tunnel *t)
     dns_udp_link_changed(d);
 }
 
-enum dns_kind dns_route(const struct dns *d, const char *name)
+void dns_get_stats(const struct dns *d, struct dns_stats *stats)
 {
-    return dns_zone_has(d->zone, name) ? DNS_CLUSTER : DNS_UPSTREAM;
+    struct dns_cache_stats cache;
+
+    dns_cache_get_stats(d->cache, &cache);
+    *stats = (struct dns_stats){.entries = cache.entries,
+                                .bytes = cache.bytes,
+                                .hits = cache.hits,
+                                .misses = cache.misses,
+                                .joined = d->joined};
 }

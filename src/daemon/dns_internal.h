@@ -1,7 +1,9 @@
 /*
  * dns_internal.h - the parts of the dns module
  *
- *   dns.c       configuration, and the route of a query
+ *   dns.c       configuration
+ *   dns_ask.c   what becomes of a query, with dns_zone.c, dns_cache.c (and
+ *               dns_key.c), dns_rewrite.c
  *   dns_udp.c   queries by UDP: ids, retries, time-outs
  *   dns_path.c  the sockets and tunnel flows that carry them
  *   dns_tcp.c   connections by TCP, with dns_backend.c and dns_peer.c
@@ -15,7 +17,7 @@
 #include "tunnel/udp.h"
 
 #define DNS_MAX_UPSTREAM 3
-#define DNS_MAX_FLIGHT   4096 /* queries by UDP at a time */
+#define DNS_MAX_FLIGHT   4096 /* clients' queries by UDP at a time */
 #define DNS_MAX_QUERY    4096 /* bytes of one by UDP */
 #define DNS_MAX_CONNS    256  /* connections by TCP */
 #define DNS_GRACE_MS     2000 /* how long a query waits for a link */
@@ -24,8 +26,7 @@
 #define DNS_FLOW_IDLE_MS 10000
 #define DNS_BUCKETS      1024
 
-enum dns_kind { DNS_CLUSTER, DNS_UPSTREAM };
-
+struct dns_cache;
 struct dns_txn;
 struct dns_conn;
 
@@ -42,22 +43,26 @@ struct dns {
     union sockaddr_any upstream[DNS_MAX_UPSTREAM];
     size_t n_upstream;
     struct dns_zone *zone; /* NULL: no cluster */
+    unsigned version;      /* counts changes of it */
     union sockaddr_any cluster;
     unsigned timeout_ms;
     struct tunnel *tunnel; /* NULL: no link now */
 
+    struct dns_cache *cache;
+
     uv_timer_t *tick;                    /* runs while queries are in flight */
     struct dns_txn *first;               /* all of them */
     struct dns_txn *bucket[DNS_BUCKETS]; /* by id */
-    unsigned in_flight;
+    struct dns_txn *questions[DNS_BUCKETS]; /* by key, those that have one */
+    unsigned waiting;                       /* clients */
+    uint64_t joined;
+    uint32_t seed;
     struct dns_path cluster_paths[DNS_PATHS];
     struct dns_path upstream_paths[DNS_MAX_UPSTREAM][DNS_PATHS];
 
     struct dns_conn *conns;
     unsigned n_conns;
 };
-
-enum dns_kind dns_route(const struct dns *d, const char *name);
 
 /* dns_path.c. Sends one datagram on the path, opening it first if need be; 0
  * or a negative errno. What comes back goes to dns_udp_input(). */

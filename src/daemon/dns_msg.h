@@ -1,7 +1,7 @@
 /*
  * dns_msg.h - the header and the question of a DNS message (RFC 1035 4.1)
  *
- * Messages are forwarded as bytes; nothing behind the question is read.
+ * What is behind the question is read by dns_record.h.
  */
 #ifndef TP_DAEMON_DNS_MSG_H
 #define TP_DAEMON_DNS_MSG_H
@@ -15,7 +15,7 @@
 #define DNS_MAX_MSG    65535
 #define DNS_MAX_ERROR  (DNS_HEADER_LEN + 255 + 4)
 
-enum dns_rcode { DNS_FORMERR = 1, DNS_SERVFAIL = 2 };
+enum dns_rcode { DNS_FORMERR = 1, DNS_SERVFAIL = 2, DNS_NXDOMAIN = 3 };
 
 struct dns_question {
     uint16_t id;

@@ -1,25 +1,25 @@
 /*
  * DNS over TCP (RFC 7766). Ids are unique on a connection, so messages pass
- * unchanged to one of two backends; a query whose backend fails or is late is
- * answered SERVFAIL. One message answers one query: zone transfers are not
- * carried.
+ * with theirs to one of two backends, unless they are answered here; a query
+ * whose backend fails or is late is answered SERVFAIL. One message answers one
+ * query: zone transfers are not carried.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "daemon/dns_ask.h"
 #include "daemon/dns_tcp_internal.h"
 
 #define MAX_PENDING 64
 #define TICK_MS     500
 #define IDLE_TICKS  20 /* 10 s */
 
+/* A query that its backend has not answered. */
 struct pending {
-    bool used;
-    enum dns_kind kind;
     unsigned ticks;
-    size_t end;
+    struct dns_ask ask; /* its msg is ours: what its answer is known by */
     uint8_t head[DNS_MAX_ERROR];
 };
 
@@ -29,8 +29,8 @@ struct dns_conn {
     struct dns_peer *client;
     uv_timer_t *timer;
     struct buf in;
-    struct dns_backend backends[2]; /* by dns_kind */
-    struct pending pending[MAX_PENDING];
+    struct dns_backend backends[2];       /* by dns_kind */
+    struct pending *pending[MAX_PENDING]; /* NULL: free */
     unsigned n_pending, idle_ticks;
     bool client_ended, reading;
 };
@@ -39,9 +39,10 @@ static void update_reading(struct dns_conn *c);
 
 /* ---- answers ---- */
 
-static void forget(struct dns_conn *c, struct pending *p)
+static void forget(struct dns_conn *c, size_t i)
 {
-    p->used = false;
+    free(c->pending[i]);
+    c->pending[i] = NULL;
     c->n_pending--;
     update_reading(c);
 }
@@ -54,52 +55,76 @@ static int answer(struct dns_conn *c, const uint8_t *frame, size_t len)
     return dns_peer_write(c->client, frame, len);
 }
 
-static int answer_servfail(struct dns_conn *c, const uint8_t *query, size_t end)
+/* `frame` has the message at its byte 2. */
+static int answer_message(struct dns_conn *c, const struct dns_client *client,
+                          uint8_t *frame, size_t len)
 {
-    uint8_t out[2 + DNS_MAX_ERROR];
-    size_t n = dns_msg_make_error(query, end, DNS_SERVFAIL, out + 2);
-
-    out[0] = (uint8_t)(n >> 8);
-    out[1] = (uint8_t)n;
-    return answer(c, out, n + 2);
+    len = dns_client_fit(client, false, frame + 2, len);
+    dns_put16(frame, (uint16_t)len);
+    return answer(c, frame, len + 2);
 }
 
-static struct pending *find_pending(struct dns_conn *c, enum dns_kind kind,
-                                    const uint8_t *msg, size_t len)
+static int answer_servfail(struct dns_conn *c, const struct dns_client *client)
 {
-    for (size_t i = 0; i < MAX_PENDING; i++) {
-        struct pending *p = &c->pending[i];
+    uint8_t out[2 + DNS_MAX_ERROR];
+    size_t n =
+        dns_msg_make_error(client->head, client->end, DNS_SERVFAIL, out + 2);
 
-        if (p->used && p->kind == kind &&
-            dns_msg_answers(msg, len, p->head, p->end))
-            return p;
+    return answer_message(c, client, out, n);
+}
+
+/* Its place, or MAX_PENDING. */
+static size_t find_pending(struct dns_conn *c, enum dns_kind kind,
+                           const uint8_t *msg, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i < MAX_PENDING; i++) {
+        struct pending *p = c->pending[i];
+
+        if (p && p->ask.kind == kind &&
+            dns_msg_answers(msg, len, p->ask.msg, p->ask.end))
+            break;
     }
-    return NULL;
+    return i;
 }
 
 int dns_conn_answer(struct dns_conn *c, enum dns_kind kind,
                     const uint8_t *frame, size_t len)
 {
-    struct pending *p = find_pending(c, kind, frame + 2, len - 2);
-    int rc = p ? answer(c, frame, len) : 0;
+    size_t n, i = find_pending(c, kind, frame + 2, len - 2);
+    uint8_t out[DNS_MAX_FRAME];
+    const struct dns_ask *ask;
+    int rc;
 
-    if (p && rc == 0)
-        forget(c, p);
+    if (i == MAX_PENDING)
+        return 0;
+    ask = &c->pending[i]->ask;
+    n = dns_ask_take(c->d, ask, frame + 2, len - 2, out + 2);
+    rc = n > 0 ? answer_message(c, &ask->client, out, n)
+               : answer_servfail(c, &ask->client);
+    if (rc == 0)
+        forget(c, i);
     return rc;
+}
+
+/* False: the connection is closed. */
+static bool fail_pending(struct dns_conn *c, size_t i)
+{
+    if (answer_servfail(c, &c->pending[i]->ask.client) < 0) {
+        dns_conn_close(c);
+        return false;
+    }
+    forget(c, i);
+    return true;
 }
 
 void dns_conn_backend_failed(struct dns_conn *c, enum dns_kind kind)
 {
     for (size_t i = 0; i < MAX_PENDING && c->client; i++) {
-        struct pending *p = &c->pending[i];
-
-        if (!p->used || p->kind != kind)
-            continue;
-        if (answer_servfail(c, p->head, p->end) < 0) {
-            dns_conn_close(c);
+        if (c->pending[i] && c->pending[i]->ask.kind == kind &&
+            !fail_pending(c, i))
             return;
-        }
-        forget(c, p);
     }
     if (c->client_ended && c->n_pending == 0)
         dns_conn_close(c);
@@ -107,36 +132,49 @@ void dns_conn_backend_failed(struct dns_conn *c, enum dns_kind kind)
 
 /* ---- the client ---- */
 
-static struct pending *add_pending(struct dns_conn *c, enum dns_kind kind,
-                                   const uint8_t *query, size_t end)
+/* Its place, or MAX_PENDING: out of memory. */
+static size_t add_pending(struct dns_conn *c, const struct dns_ask *ask)
 {
-    struct pending *p = c->pending;
+    struct pending *p = calloc(1, sizeof(*p));
+    size_t i = 0;
 
-    while (p->used)
-        p++;
-    p->used = true;
-    p->kind = kind;
-    p->ticks = 0;
-    p->end = end;
-    memcpy(p->head, query, end);
+    if (!p)
+        return MAX_PENDING;
+    while (c->pending[i])
+        i++;
+    p->ask = *ask;
+    p->ask.msg = p->head;
+    memcpy(p->head, ask->msg, ask->end);
+    c->pending[i] = p;
     c->n_pending++;
-    return p;
+    return i;
+}
+
+static int pass_on(struct dns_conn *c, const struct dns_ask *ask)
+{
+    uint8_t frame[2 + DNS_MAX_MSG];
+    size_t i = add_pending(c, ask);
+
+    if (i == MAX_PENDING)
+        return answer_servfail(c, &ask->client);
+    dns_put16(frame, (uint16_t)ask->len);
+    memcpy(frame + 2, ask->msg, ask->len);
+    if (dns_backend_send(&c->backends[ask->kind], frame, ask->len + 2) == 0)
+        return 0;
+    forget(c, i);
+    return answer_servfail(c, &ask->client);
 }
 
 static int conn_query(struct dns_conn *c, const uint8_t *frame, size_t len)
 {
-    struct dns_question q;
-    struct pending *p;
-    enum dns_kind kind;
+    uint8_t renamed[DNS_RENAMED_MAX], out[DNS_MAX_FRAME];
+    struct dns_ask ask;
+    size_t n;
 
-    if (dns_msg_parse(&q, frame + 2, len - 2) < 0 || q.is_answer)
+    if (dns_ask_make(c->d, &ask, frame + 2, len - 2, renamed) < 0)
         return -EBADMSG;
-    kind = dns_route(c->d, q.name);
-    p = add_pending(c, kind, frame + 2, q.end);
-    if (dns_backend_send(&c->backends[kind], frame, len) == 0)
-        return 0;
-    forget(c, p);
-    return answer_servfail(c, frame + 2, q.end);
+    n = dns_ask_answer(c->d, &ask, out + 2);
+    return n > 0 ? answer_message(c, &ask.client, out, n) : pass_on(c, &ask);
 }
 
 /* Works on whole queries until there are none or too many are pending. */
@@ -194,15 +232,10 @@ static void tick_cb(uv_timer_t *timer)
     unsigned limit = c->d->timeout_ms / TICK_MS + 1;
 
     for (size_t i = 0; i < MAX_PENDING; i++) {
-        struct pending *p = &c->pending[i];
+        struct pending *p = c->pending[i];
 
-        if (!p->used || ++p->ticks < limit)
-            continue;
-        if (answer_servfail(c, p->head, p->end) < 0) {
-            dns_conn_close(c);
+        if (p && ++p->ticks >= limit && !fail_pending(c, i))
             return;
-        }
-        forget(c, p);
     }
     if (conn_work(c) < 0 || (c->n_pending == 0 &&
                              (++c->idle_ticks > IDLE_TICKS || c->client_ended)))
@@ -223,6 +256,10 @@ void dns_conn_close(struct dns_conn *c)
     dns_backend_release(&c->backends[DNS_CLUSTER]);
     dns_backend_release(&c->backends[DNS_UPSTREAM]);
     buf_release(&c->in);
+    for (size_t i = 0; i < MAX_PENDING; i++) {
+        free(c->pending[i]);
+        c->pending[i] = NULL;
+    }
     if (c->prev)
         c->prev->next = c->next;
     else

@@ -2,8 +2,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "daemon/dns_msg.h"
 
 struct name_list {
     char **names;
@@ -13,6 +16,10 @@ struct name_list {
 struct dns_zone {
     struct name_list suffixes; /* the domain is one of them */
     struct name_list excludes;
+    struct name_list search;  /* of pods in the session's namespace */
+    struct name_list parents; /* of names of namespaces: svc.DOMAIN, ... */
+    struct name_list namespaces;
+    struct name_list mapped, targets;
     struct subnet *subnets;
     size_t n_subnets;
 };
@@ -97,6 +104,81 @@ static int add_all(struct name_list *list, const char *const *names, size_t n,
     return 0;
 }
 
+/* A domain made of the given ones. */
+static int add_joined(struct name_list *list, const char *first,
+                      const char *rest)
+{
+    char name[600];
+    int n = snprintf(name, sizeof(name), "%s.%s", first, rest);
+
+    if (n < 0 || (size_t)n >= sizeof(name) || !dns_name_valid(name))
+        return 0;
+    return name_list_add(list, name);
+}
+
+static int add_search(struct dns_zone *z, const struct dns_config *config)
+{
+    const char *domain = config->domain;
+    int rc = 0;
+
+    if (!domain || !dns_suffix_valid(domain))
+        return 0;
+    if (config->namespace) {
+        char name[300];
+
+        snprintf(name, sizeof(name), "%.63s.svc", config->namespace);
+        rc = add_joined(&z->search, name, domain);
+    }
+    if (rc == 0)
+        rc = add_joined(&z->search, "svc", domain);
+    if (rc == 0)
+        rc = name_list_add(&z->search, domain);
+    if (rc == 0)
+        rc = add_joined(&z->parents, "svc", domain);
+    return rc < 0 ? rc : add_joined(&z->parents, "pod", domain);
+}
+
+static int add_namespaces(struct dns_zone *z, const struct dns_config *config)
+{
+    int rc = add_all(&z->namespaces, config->namespaces, config->n_namespaces,
+                     dns_name_valid);
+
+    if (rc == 0 && z->namespaces.n && config->namespace)
+        rc = name_list_add(&z->namespaces, config->namespace);
+    return rc;
+}
+
+/* "web.default.svc" is what people write. */
+static int add_target(struct dns_zone *z, const char *target,
+                      const char *domain)
+{
+    char name[600];
+
+    if (!domain || !dns_name_in(target, "svc"))
+        return name_list_add(&z->targets, target);
+    snprintf(name, sizeof(name), "%.300s.%.255s", target, domain);
+    return name_list_add(&z->targets, name);
+}
+
+static int add_mappings(struct dns_zone *z, const struct dns_config *config)
+{
+    for (size_t i = 0; i < config->n_mappings; i++) {
+        const struct dns_mapping *m = &config->mappings[i];
+        union sockaddr_any addr;
+        int rc;
+
+        if (!dns_name_valid(m->name) ||
+            (!dns_name_valid(m->target) && sockaddr_parse(&addr, m->target, 0)))
+            continue;
+        rc = name_list_add(&z->mapped, m->name);
+        if (rc == 0)
+            rc = add_target(z, m->target, config->domain);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 struct dns_zone *dns_zone_create(const struct dns_config *config)
 {
     struct dns_zone *z = calloc(1, sizeof(*z));
@@ -110,7 +192,9 @@ struct dns_zone *dns_zone_create(const struct dns_config *config)
         add_all(&z->suffixes, config->suffixes, config->n_suffixes,
                 dns_suffix_valid) < 0 ||
         add_all(&z->excludes, config->excludes, config->n_excludes,
-                dns_name_valid) < 0) {
+                dns_name_valid) < 0 ||
+        add_search(z, config) < 0 || add_namespaces(z, config) < 0 ||
+        add_mappings(z, config) < 0) {
         dns_zone_destroy(z);
         return NULL;
     }
@@ -127,52 +211,13 @@ void dns_zone_destroy(struct dns_zone *z)
         return;
     name_list_release(&z->suffixes);
     name_list_release(&z->excludes);
+    name_list_release(&z->search);
+    name_list_release(&z->parents);
+    name_list_release(&z->namespaces);
+    name_list_release(&z->mapped);
+    name_list_release(&z->targets);
     free(z->subnets);
     free(z);
-}
-
-/* The label before *end, as a number of at most max; moves *end before it.
- * -1 if it is none or has leading zeros. */
-static int reverse_label(const char *name, const char **end, int base, int max)
-{
-    const char *start = *end;
-    char *stop;
-    long value;
-
-    while (start > name && start[-1] != '.')
-        start--;
-    if (start == *end || *end - start > 3 || !isxdigit((unsigned char)*start) ||
-        (*start == '0' && *end - start > 1))
-        return -1;
-    value = strtol(start, &stop, base);
-    if (stop != *end || value > max)
-        return -1;
-    *end = start > name ? start - 1 : start;
-    return (int)value;
-}
-
-int dns_reverse_parse(struct subnet *net, const char *name)
-{
-    bool v6 = dns_name_in(name, "ip6.arpa");
-    size_t tail = v6 ? strlen("ip6.arpa") : strlen("in-addr.arpa");
-    unsigned step = v6 ? 4 : 8, bits = v6 ? 128 : 32;
-    const char *end;
-
-    if ((!v6 && !dns_name_in(name, "in-addr.arpa")) || strlen(name) == tail)
-        return -EINVAL;
-    memset(net, 0, sizeof(*net));
-    net->family = v6 ? AF_INET6 : AF_INET;
-    end = name + strlen(name) - tail - 1;
-    while (end > name) {
-        int value = reverse_label(name, &end, v6 ? 16 : 10, v6 ? 15 : 255);
-
-        if (value < 0 || net->prefix + step > bits)
-            return -EINVAL;
-        net->addr[net->prefix / 8] |=
-            (uint8_t)(v6 && net->prefix % 8 == 0 ? value << 4 : value);
-        net->prefix += step;
-    }
-    return 0;
 }
 
 static bool subnet_is_ours(const struct dns_zone *z, const struct subnet *net)
@@ -185,22 +230,131 @@ static bool subnet_is_ours(const struct dns_zone *z, const struct subnet *net)
     return false;
 }
 
-static bool list_has(const struct name_list *list, const char *name)
+/* The length of the longest of the list's names that name is in, plus one; 0:
+ * in none. */
+static size_t longest(const struct name_list *list, const char *name)
 {
+    size_t best = 0;
+
     for (size_t i = 0; i < list->n; i++) {
-        if (dns_name_in(name, list->names[i]))
+        size_t len = strlen(list->names[i]);
+
+        if (len >= best && dns_name_in(name, list->names[i]))
+            best = len + 1;
+    }
+    return best;
+}
+
+static bool is_ours(const struct dns_zone *z, const char *name)
+{
+    size_t included = longest(&z->suffixes, name);
+    size_t excluded = longest(&z->excludes, name);
+    struct subnet net;
+
+    if (included || excluded)
+        return included > excluded;
+    return dns_reverse_parse(&net, name) == 0 && subnet_is_ours(z, &net);
+}
+
+/* The next thing that name may have been before the search list was added to
+ * it, into out; false: there are no more. *i starts at 0. */
+static bool strip_search(const struct dns_zone *z, const char *name, size_t *i,
+                         char out[DNS_NAME_TEXT])
+{
+    while (*i < z->search.n) {
+        const char *suffix = z->search.names[(*i)++];
+        size_t n = strlen(name), s = strlen(suffix);
+
+        if (n < s + 2 || !dns_name_in(name, suffix))
+            continue;
+        memcpy(out, name, n - s - 1);
+        out[n - s - 1] = '\0';
+        return true;
+    }
+    return false;
+}
+
+static bool is_excluded_search(const struct dns_zone *z, const char *name)
+{
+    char plain[DNS_NAME_TEXT];
+    size_t i = 0;
+
+    while (z->excludes.n && strip_search(z, name, &i, plain)) {
+        if (longest(&z->excludes, plain))
             return true;
     }
     return false;
 }
 
+/* wpad (which looks for a proxy), and what looks for services to browse. */
+static bool is_discovery(const char *name)
+{
+    static const char browse[] = "_dns-sd._udp";
+    const char *found = strstr(name, browse);
+
+    if (!strncmp(name, "wpad", 4) && (name[4] == '.' || !name[4]))
+        return true;
+    return found && (found == name || found[-1] == '.') &&
+           (found[sizeof(browse) - 1] == '.' || !found[sizeof(browse) - 1]);
+}
+
+/* Of a namespace that is not among those that were chosen. */
+static bool is_unmapped(const struct dns_zone *z, const char *name)
+{
+    for (size_t i = 0; z->namespaces.n && i < z->parents.n; i++) {
+        size_t n = strlen(name), s = strlen(z->parents.names[i]);
+        const char *start, *end = name + n - s - 1;
+
+        if (n < s + 2 || !dns_name_in(name, z->parents.names[i]))
+            continue;
+        for (start = end; start > name && start[-1] != '.'; start--)
+            ;
+        for (size_t k = 0; k < z->namespaces.n; k++) {
+            const char *ns = z->namespaces.names[k];
+
+            if (strlen(ns) == (size_t)(end - start) &&
+                !strncmp(ns, start, strlen(ns)))
+                return false;
+        }
+        return true;
+    }
+    return false;
+}
+
+enum dns_kind dns_zone_route(const struct dns_zone *z, const char *name)
+{
+    if (!z || !is_ours(z, name))
+        return DNS_UPSTREAM;
+    if (is_discovery(name) || is_unmapped(z, name) ||
+        is_excluded_search(z, name))
+        return DNS_NOWHERE;
+    return DNS_CLUSTER;
+}
+
 bool dns_zone_has(const struct dns_zone *z, const char *name)
 {
-    struct subnet net;
+    return dns_zone_route(z, name) == DNS_CLUSTER;
+}
 
-    if (!z || list_has(&z->excludes, name))
-        return false;
-    if (list_has(&z->suffixes, name))
-        return true;
-    return dns_reverse_parse(&net, name) == 0 && subnet_is_ours(z, &net);
+static const char *find_target(const struct dns_zone *z, const char *name)
+{
+    for (size_t i = 0; i < z->mapped.n; i++) {
+        if (!strcmp(z->mapped.names[i], name))
+            return z->targets.names[i];
+    }
+    return NULL;
+}
+
+const char *dns_zone_target(const struct dns_zone *z, const char *name)
+{
+    char plain[DNS_NAME_TEXT];
+    const char *target;
+    size_t i = 0;
+
+    if (!z || z->mapped.n == 0)
+        return NULL;
+    target = find_target(z, name);
+    while (!target && strip_search(z, name, &i, plain))
+        target = find_target(z, plain);
+    return target;
 }

@@ -2,9 +2,13 @@
  * dns_zone.h - which names are the cluster's
  *
  * The cluster's are: its domain, the suffixes that were given, and the reverse
- * names of its subnets, less the excluded ones. A suffix of one label is none
- * (a namespace or a setting called "com" would take the world's names away);
- * only "svc" is.
+ * names of its subnets, less the excluded ones; the longest of these that fits
+ * a name decides. A suffix of one label is none (a namespace or a setting
+ * called "com" would take the world's names away); only "svc" is.
+ *
+ * Nobody is asked for names that the cluster would be, but that cannot be
+ * meant: browsers' wpad, what looks for DNS-SD (RFC 6763 11), an excluded name
+ * to which the search list was added, and namespaces that are not mapped.
  */
 #ifndef TP_DAEMON_DNS_ZONE_H
 #define TP_DAEMON_DNS_ZONE_H
@@ -19,7 +23,19 @@ struct dns_zone;
 struct dns_zone *dns_zone_create(const struct dns_config *config);
 void dns_zone_destroy(struct dns_zone *z);
 
-/* name as dns_msg_parse() writes it. */
+enum dns_kind {
+    DNS_CLUSTER,
+    DNS_UPSTREAM,
+    DNS_NOWHERE, /* it does not exist */
+};
+
+/* name as dns_msg_parse() writes it; z NULL: no cluster. */
+enum dns_kind dns_zone_route(const struct dns_zone *z, const char *name);
+
+/* What name is mapped to, also with the search list added to it, or NULL. */
+const char *dns_zone_target(const struct dns_zone *z, const char *name);
+
+/* The cluster is asked for it. */
 bool dns_zone_has(const struct dns_zone *z, const char *name);
 
 /* True if name is, or ends in, suffix at a label's border (both lower case). */

@@ -13,10 +13,16 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/dial_ctl.c src/daemon/dial_ctl.h \
 	src/daemon/direct_endpoint.c src/daemon/direct_endpoint.h \
 	src/daemon/dns.c src/daemon/dns.h src/daemon/dns_internal.h \
+	src/daemon/dns_ask.c src/daemon/dns_ask.h \
 	src/daemon/dns_backend.c \
+	src/daemon/dns_cache.c src/daemon/dns_cache.h \
+	src/daemon/dns_key.c \
 	src/daemon/dns_msg.c src/daemon/dns_msg.h \
 	src/daemon/dns_path.c \
 	src/daemon/dns_peer.c \
+	src/daemon/dns_record.c src/daemon/dns_record.h \
+	src/daemon/dns_reverse.c \
+	src/daemon/dns_rewrite.c src/daemon/dns_rewrite.h \
 	src/daemon/dns_tcp.c src/daemon/dns_tcp_internal.h \
 	src/daemon/dns_udp.c \
 	src/daemon/dns_zone.c src/daemon/dns_zone.h \
@@ -65,7 +71,7 @@ tp_daemon_SOURCES = src/daemon/main.c src/daemon/daemon.c src/daemon/daemon.h
 tp_daemon_LDADD = $(DAEMON_LIBS)
 
 if HAVE_CHECK
-check_PROGRAMS += check_control check_dns check_engagement check_link \
+check_PROGRAMS += check_control check_dns check_dns_answers check_engagement check_link \
 	check_session check_session_links check_engagement_spec \
 	check_files_ctl check_volume_socket
 check_files_ctl_SOURCES = tests/unit/check_files_ctl.c
@@ -84,10 +90,14 @@ check_engagement_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 check_control_SOURCES = tests/unit/check_control.c
 check_control_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_control_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
-check_dns_SOURCES = tests/unit/check_dns.c \
+DNS_WORLD = tests/unit/dns_world.c tests/unit/dns_world.h \
 	tests/unit/tunnel_pair.c tests/unit/tunnel_pair.h
+check_dns_SOURCES = tests/unit/check_dns.c $(DNS_WORLD)
 check_dns_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_dns_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+check_dns_answers_SOURCES = tests/unit/check_dns_answers.c $(DNS_WORLD)
+check_dns_answers_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_dns_answers_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 check_link_SOURCES = tests/unit/check_link.c \
 	tests/unit/check_net.h tests/unit/check_net_support.c
 check_link_CFLAGS = $(CHECK_CFLAGS_ALL)

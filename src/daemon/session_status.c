@@ -4,6 +4,7 @@
 #include "config.h"
 #include "daemon/datapath.h"
 #include "daemon/proxy.h"
+#include "daemon/dns.h"
 #include "daemon/resolvconf.h"
 #include "daemon/session_internal.h"
 
@@ -56,6 +57,46 @@ static void put_former(const struct session *s, struct json_object *status)
     json_object_object_add(status, "formerLinks", list);
 }
 
+static void put_names(struct json_object *obj, const char *key,
+                      const struct name_array *names)
+{
+    struct json_object *array = json_object_new_array();
+
+    for (size_t i = 0; i < names->n; i++)
+        json_object_array_add(array, json_object_new_string(names->names[i]));
+    json_object_object_add(obj, key, array);
+}
+
+static void put_mappings(struct json_object *obj, const struct cluster_info *ci)
+{
+    struct json_object *array = json_object_new_array();
+
+    for (size_t i = 0; i < ci->n_mappings; i++) {
+        char text[600];
+
+        snprintf(text, sizeof(text), "%s=%s", ci->mappings[i].name,
+                 ci->mappings[i].target);
+        json_object_array_add(array, json_object_new_string(text));
+    }
+    json_object_object_add(obj, "mappings", array);
+}
+
+static void put_cache(const struct session *s, struct json_object *dns)
+{
+    struct json_object *cache = json_object_new_object();
+    struct dns_stats stats;
+
+    if (s->env.dns) {
+        dns_get_stats(s->env.dns, &stats);
+        put_int(cache, "entries", (int64_t)stats.entries);
+        put_int(cache, "bytes", (int64_t)stats.bytes);
+        put_int(cache, "hits", (int64_t)stats.hits);
+        put_int(cache, "misses", (int64_t)stats.misses);
+        put_int(cache, "joined", (int64_t)stats.joined);
+    }
+    json_object_object_add(dns, "cache", cache);
+}
+
 static void put_dns(const struct session *s, struct json_object *status)
 {
     struct json_object *dns = json_object_new_object();
@@ -72,6 +113,11 @@ static void put_dns(const struct session *s, struct json_object *status)
     snprintf(name, sizeof(name), "svc.%s", domain);
     json_object_array_add(search, json_object_new_string(name));
     json_object_array_add(search, json_object_new_string(domain));
+    put_names(dns, "suffixes", &s->info.suffixes);
+    put_names(dns, "excludes", &s->info.excludes);
+    put_names(dns, "mappedNamespaces", &s->info.namespaces);
+    put_mappings(dns, &s->info);
+    put_cache(s, dns);
 }
 
 static void put_datapath(const struct session *s, struct json_object *status)

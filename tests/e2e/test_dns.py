@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import NAMESPACE
+from conftest import E2E, NAMESPACE, run, start_joined, TOOLS
 
 DOMAIN = "cluster.local"
 SVC = f"{NAMESPACE}.svc.{DOMAIN}"
@@ -111,7 +111,7 @@ def test_namespace_called_com_leaves_example_com_alone(session, box):
         session.kubectl("delete", "namespace", "com", "--wait=false")
 
 
-def test_1000_lookups_none_lost(box):
+def test_10000_lookups_none_lost(box):
     out = box.python(
         f"""
 import socket, struct
@@ -121,7 +121,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(10)
 s.connect((dns, 53))
 got = set()
-for start in range(0, 1000, 50):
+for start in range(0, 10000, 50):
     for i in range(start, start + 50):
         s.send(struct.pack('>HHHHHH', i, 0x100, 1, 0, 0, 0) + name + b'\\0\\1\\0\\1')
     for i in range(50):
@@ -129,4 +129,62 @@ for start in range(0, 1000, 50):
 print(len(got))
 """
     )
-    assert out == "1000"
+    assert out == "10000"
+
+
+@pytest.fixture(scope="module")
+def chosen(chart, apps):
+    """A session with settings for names, in a Docker network with a neighbour."""
+    cluster, name, net = chart, f"{E2E}-names", f"{E2E}-names-net"
+    run(["docker", "network", "create", net], check=False)
+    run(["docker", "run", "-d", "--name", f"{E2E}-neighbour", "--network", net,
+         "--network-alias", "compose-db", TOOLS, "sleep", "infinity"])  # fmt: skip
+    cluster.tp(
+        "connect", "--name", name, "-n", NAMESPACE, "--network", net,
+        "--dns-mapping", f"postgres=db-0.db.{NAMESPACE}.svc",
+        "--dns-mapping", "fixed.example=10.9.8.7",
+        "--dns-exclude", "left.example", "--mapped-namespaces", "default",
+    )  # fmt: skip
+    joined = start_joined(f"{name}-box", daemon=name)
+    joined.cluster, joined.daemon = cluster, name
+    yield joined
+    run(["docker", "rm", "-f", joined.name, f"{E2E}-neighbour"], check=False)
+    cluster.tp("quit", "--name", name, check=False)
+    run(["docker", "network", "rm", net], check=False)
+
+
+def test_mapped_names(chosen):
+    address = pod_ip(chosen.cluster, "db-0")
+    assert chosen.out("getent ahostsv4 postgres | head -1").split()[0] == address
+    out = chosen.out("dig +short postgres; dig +tcp +short fixed.example").splitlines()
+    assert out == [f"db-0.db.{SVC}.", address, "10.9.8.7"]
+    dns = chosen.cluster.status(chosen.daemon)["dns"]
+    assert dns["mappings"][1] == "fixed.example=10.9.8.7"
+    assert dns["mappedNamespaces"] == ["default"] and dns["excludes"] == ["left.example"]
+
+
+def test_other_namespaces_and_discovery_are_not_asked_for(chosen):
+    for name in (f"kube-dns.kube-system.svc.{DOMAIN}", f"wpad.{SVC}",
+                 f"b._dns-sd._udp.{SVC}", f"left.example.{SVC}"):  # fmt: skip
+        assert "status: NXDOMAIN" in chosen.out(f"dig {name}"), name
+    assert chosen.out("getent ahostsv4 web | head -1")
+    assert chosen.out("getent ahostsv4 kubernetes.default | head -1")
+
+
+def test_dockers_names_resolve_as_ever(chosen):
+    inspect = ["docker", "inspect", "-f",
+               "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"]  # fmt: skip
+    address = run([*inspect, f"{E2E}-neighbour"]).stdout.strip()
+    assert chosen.out("getent ahostsv4 compose-db | head -1").split()[0] == address
+
+
+def test_a_name_that_was_asked_for_is_known(chosen):
+    """The search list of an outside name, too: by its negative answers."""
+    def stats():
+        return chosen.cluster.status(chosen.daemon)["dns"]["cache"]
+
+    chosen.sh("getent hosts compose-db.example", check=False)
+    before = stats()
+    chosen.sh("getent hosts compose-db.example", check=False)
+    after = stats()
+    assert after["hits"] >= before["hits"] + 3, (before, after)

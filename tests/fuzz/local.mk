@@ -29,6 +29,11 @@ fuzz_dns_SOURCES = tests/fuzz/fuzz_dns.c
 fuzz_dns_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_dns_LDADD = $(DAEMON_LIBS)
 
+FUZZ_TARGETS += fuzz_dns_answer
+fuzz_dns_answer_SOURCES = tests/fuzz/fuzz_dns_answer.c
+fuzz_dns_answer_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_dns_answer_LDADD = $(DAEMON_LIBS)
+
 FUZZ_TARGETS += fuzz_control
 fuzz_control_SOURCES = tests/fuzz/fuzz_control.c
 fuzz_control_LDFLAGS = $(FUZZ_FLAGS)

@@ -8,45 +8,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/dns.h"
-#include "daemon/dns_msg.h"
 #include "daemon/dns_zone.h"
-#include "tunnel/udp.h"
-#include "tunnel_pair.h"
+#include "dns_world.h"
 #include "suite.h"
 
 /* ---- messages ---- */
 
-/* Writes a query and returns its length. */
-static size_t make_query(uint8_t *out, uint16_t id, const char *name,
-                         uint16_t type)
-{
-    static const uint8_t rest[] = {1, 0, 0, 1, 0, 0, 0, 0, 0, 0};
-    size_t at = 12;
-
-    out[0] = (uint8_t)(id >> 8);
-    out[1] = (uint8_t)id;
-    memcpy(out + 2, rest, sizeof(rest));
-    while (*name) {
-        size_t len = strcspn(name, ".");
-
-        out[at++] = (uint8_t)len;
-        memcpy(out + at, name, len);
-        at += len;
-        name += len + (name[len] == '.');
-    }
-    out[at++] = 0;
-    out[at++] = (uint8_t)(type >> 8);
-    out[at++] = (uint8_t)type;
-    out[at++] = 0;
-    out[at++] = 1;
-    return at;
-}
-
 START_TEST(questions_are_read)
 {
     uint8_t msg[512];
-    size_t len = make_query(msg, 0xbeef, "Web.Default.SVC", 33);
+    size_t len = dns_world_query(msg, 0xbeef, "Web.Default.SVC", 33);
     struct dns_question q;
 
     ck_assert_int_eq(dns_msg_parse(&q, msg, len), 0);
@@ -64,7 +35,7 @@ START_TEST(dots_in_a_label_are_no_borders)
 {
     uint8_t msg[512];
     struct dns_question q;
-    size_t len = make_query(msg, 1, "aXcluster.local", 1);
+    size_t len = dns_world_query(msg, 1, "aXcluster.local", 1);
 
     msg[14] = '.'; /* one label: a.cluster */
     ck_assert_int_eq(dns_msg_parse(&q, msg, len), 0);
@@ -77,11 +48,11 @@ START_TEST(bad_questions_are_refused)
 {
     uint8_t msg[512];
     struct dns_question q;
-    size_t len = make_query(msg, 1, "a.b", 1);
+    size_t len = dns_world_query(msg, 1, "a.b", 1);
 
     msg[12] = 0xc0; /* a pointer */
     ck_assert_int_eq(dns_msg_parse(&q, msg, len), -EBADMSG);
-    len = make_query(msg, 1, "a.b", 1);
+    len = dns_world_query(msg, 1, "a.b", 1);
     msg[5] = 2; /* two questions */
     ck_assert_int_eq(dns_msg_parse(&q, msg, len), -EBADMSG);
     memset(msg + 12, 1, 300); /* a name of 1-byte labels that is too long */
@@ -93,8 +64,8 @@ END_TEST
 START_TEST(answers_must_repeat_the_question)
 {
     uint8_t query[512], answer[512];
-    size_t end = make_query(query, 7, "a.example", 1);
-    size_t len = make_query(answer, 7, "A.EXAMPLE", 1);
+    size_t end = dns_world_query(query, 7, "a.example", 1);
+    size_t len = dns_world_query(answer, 7, "A.EXAMPLE", 1);
 
     ck_assert(!dns_msg_answers(answer, len, query, end));
     answer[2] |= 0x80;
@@ -104,7 +75,7 @@ START_TEST(answers_must_repeat_the_question)
     answer[1] = 7;
     answer[13] = 'b';
     ck_assert(!dns_msg_answers(answer, len, query, end));
-    len = make_query(answer, 7, "a.example", 28);
+    len = dns_world_query(answer, 7, "a.example", 28);
     answer[2] |= 0x80;
     ck_assert(!dns_msg_answers(answer, len, query, end));
     answer[5] = 0; /* no question: an error only */
@@ -198,191 +169,12 @@ END_TEST
 
 /* ---- queries ---- */
 
-/* A resolver on loopback: answers with the query itself, QR set and a tag in
- * the AA bit, by UDP and TCP on one port. */
-struct fake {
-    union sockaddr_any addr;
-    int udp, tcp, conn;
-    bool tag, silent, truncate;
-    unsigned queries, conns;
-    uint16_t last_id;
-};
-
-static struct pair pair;
-static struct fake cluster, upstream;
-static struct dns *dns;
-
-static void fake_open(struct fake *f)
-{
-    memset(f, 0, sizeof(*f));
-    f->tcp = tcp_listen(&f->addr);
-    f->udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(f->udp, &f->addr.sa, sizeof(f->addr.in4)), 0);
-    fcntl(f->tcp, F_SETFL, O_NONBLOCK);
-    f->conn = -1;
-}
-
-static void fake_close(struct fake *f)
-{
-    close(f->udp);
-    close(f->tcp);
-    if (f->conn >= 0)
-        close(f->conn);
-}
-
-static void fake_mark(struct fake *f, uint8_t *msg)
-{
-    f->queries++;
-    f->last_id = dns_msg_id(msg);
-    msg[2] |= (uint8_t)(0x80 | (f->tag ? 0x04 : 0) | (f->truncate ? 0x02 : 0));
-}
-
-static void fake_serve_tcp(struct fake *f)
-{
-    uint8_t msg[4096];
-    ssize_t n;
-
-    if (f->conn < 0) {
-        f->conn = accept4(f->tcp, NULL, NULL, SOCK_CLOEXEC);
-        f->conns += f->conn >= 0;
-    }
-    n = f->conn < 0 ? -1 : recv(f->conn, msg, 2, MSG_DONTWAIT | MSG_PEEK);
-    if (n == 0) {
-        close(f->conn);
-        f->conn = -1;
-    }
-    if (n < 2)
-        return;
-    n = msg[0] << 8 | msg[1];
-    ck_assert_int_eq(recv(f->conn, msg, (size_t)n + 2, MSG_WAITALL), n + 2);
-    fake_mark(f, msg + 2);
-    if (!f->silent)
-        ck_assert_int_eq(send(f->conn, msg, (size_t)n + 2, 0), n + 2);
-}
-
-static void fake_serve(struct fake *f)
-{
-    union sockaddr_any from;
-    socklen_t len = sizeof(from.storage);
-    uint8_t msg[4096];
-    ssize_t n =
-        recvfrom(f->udp, msg, sizeof(msg), MSG_DONTWAIT, &from.sa, &len);
-
-    if (n > 0) {
-        fake_mark(f, msg);
-        if (!f->silent)
-            ck_assert_int_eq(sendto(f->udp, msg, (size_t)n, 0, &from.sa, len),
-                             n);
-    }
-    fake_serve_tcp(f);
-}
-
-#define SERVE_UNTIL(condition)                                                 \
-    do {                                                                       \
-        for (int run_i_ = 0; !(condition); run_i_++) {                         \
-            ck_assert_msg(run_i_ < 60000, "never: %s", #condition);            \
-            pair_turn(&pair);                                                  \
-            fake_serve(&cluster);                                              \
-            fake_serve(&upstream);                                             \
-        }                                                                      \
-    } while (0)
-
-static void server_flow_closed_cb(void *arg, int status)
-{
-    (void)arg;
-    (void)status;
-}
-
-static const struct tunnel_udp_ops server_flow_ops = {
-    .closed_cb = server_flow_closed_cb,
-};
-
-/* Whatever address is asked for, the fake cluster DNS is dialled. */
-static int serve_cluster(struct pair *p, struct tunnel_stream *s,
-                         const struct tunnel_open *open)
-{
-    struct tunnel_open there = *open;
-    int fd;
-
-    sockaddr_format(&open->addr, p->opened_text);
-    there.addr = cluster.addr;
-    if (open->kind == TUNNEL_TCP) {
-        p->open_cb = NULL;
-        fd = pair_serve(p, s, &there);
-        p->open_cb = serve_cluster;
-        return fd;
-    }
-    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    ck_assert_int_eq(connect(fd, &there.addr.sa, sizeof(there.addr.in4)), 0);
-    return tunnel_udp_serve(p->loop, s, fd, 10000, &server_flow_ops, p)
-               ? 0
-               : -ENOMEM;
-}
-
-static void configure(unsigned timeout_ms)
-{
-    struct dns_config config = {.domain = "cluster.local",
-                                .timeout_ms = timeout_ms};
-
-    ck_assert_int_eq(sockaddr_parse(&config.address, "10.43.0.10", 0), 0);
-    dns_set_cluster(dns, &config);
-}
-
-static void setup(void)
-{
-    memset(&pair, 0, sizeof(pair));
-    pair.open_cb = serve_cluster;
-    pair_init(&pair);
-    fake_open(&cluster);
-    fake_open(&upstream);
-    cluster.tag = true;
-    dns = dns_create(pair.loop, &upstream.addr, 1, 0, NULL);
-    ck_assert_ptr_nonnull(dns);
-    configure(0);
-    dns_set_tunnel(dns, pair.client);
-}
-
-static void teardown(void)
-{
-    dns_destroy(dns);
-    pair_close(&pair);
-    fake_close(&cluster);
-    fake_close(&upstream);
-}
-
-struct answer {
-    unsigned n;
-    uint16_t id;
-    uint8_t flags, rcode;
-    size_t len;
-};
-
-static void reply_cb(void *arg, const void *msg, size_t len)
-{
-    struct answer *a = arg;
-    const uint8_t *p = msg;
-
-    a->n++;
-    a->id = dns_msg_id(p);
-    a->flags = p[2];
-    a->rcode = p[3] & 0x0f;
-    a->len = len;
-}
-
-static void ask(struct answer *a, uint16_t id, const char *name)
-{
-    uint8_t msg[512];
-
-    memset(a, 0, sizeof(*a));
-    dns_query(dns, msg, make_query(msg, id, name, 1), reply_cb, a);
-}
-
 START_TEST(names_find_their_resolver)
 {
     struct answer in, out;
 
-    ask(&in, 1, "web.default.svc.cluster.local");
-    ask(&out, 1, "example.com");
+    dns_world_ask(&in, 1, "web.default.svc.cluster.local");
+    dns_world_ask(&out, 1, "example.com");
     SERVE_UNTIL(in.n && out.n);
     ck_assert_uint_eq(in.id, 1);
     ck_assert(in.flags & 0x04);
@@ -402,7 +194,7 @@ START_TEST(equal_ids_of_many_clients_do_not_meet)
     for (size_t i = 0; i < 600; i++) {
         snprintf(name, sizeof(name), "n%zu.%s", i,
                  i % 2 ? "cluster.local" : "example.com");
-        ask(&answers[i], 42, name);
+        dns_world_ask(&answers[i], 42, name);
     }
     for (size_t i = 0; i < 600; i++) {
         SERVE_UNTIL(answers[i].n);
@@ -420,7 +212,7 @@ START_TEST(ids_on_the_way_are_our_own)
     struct answer a;
 
     for (unsigned i = 0; i < 20; i++) {
-        ask(&a, 42, "example.com");
+        dns_world_ask(&a, 42, "example.com");
         SERVE_UNTIL(a.n);
         same += upstream.last_id == 42;
     }
@@ -433,7 +225,7 @@ START_TEST(truncation_reaches_the_client)
     struct answer a;
 
     cluster.truncate = true;
-    ask(&a, 5, "big.cluster.local");
+    dns_world_ask(&a, 5, "big.cluster.local");
     SERVE_UNTIL(a.n);
     ck_assert(a.flags & 0x02);
 }
@@ -443,10 +235,10 @@ START_TEST(silence_becomes_servfail_after_a_second_try)
 {
     struct answer in, out;
 
-    configure(600);
+    dns_world_configure(600);
     cluster.silent = upstream.silent = true;
-    ask(&in, 5, "a.cluster.local");
-    ask(&out, 6, "example.com");
+    dns_world_ask(&in, 5, "a.cluster.local");
+    dns_world_ask(&out, 6, "example.com");
     SERVE_UNTIL(in.n && out.n);
     ck_assert_uint_eq(in.rcode, DNS_SERVFAIL);
     ck_assert_uint_eq(out.rcode, DNS_SERVFAIL);
@@ -461,8 +253,8 @@ START_TEST(without_a_link_outside_names_go_on)
     struct answer in, out;
 
     dns_set_tunnel(dns, NULL);
-    ask(&in, 5, "a.cluster.local");
-    ask(&out, 6, "example.com");
+    dns_world_ask(&in, 5, "a.cluster.local");
+    dns_world_ask(&out, 6, "example.com");
     SERVE_UNTIL(out.n);
     ck_assert_uint_eq(out.rcode, 0);
     ck_assert_uint_eq(in.n, 0);
@@ -477,7 +269,7 @@ START_TEST(a_link_that_comes_in_time_answers)
     struct answer in;
 
     dns_set_tunnel(dns, NULL);
-    ask(&in, 5, "a.cluster.local");
+    dns_world_ask(&in, 5, "a.cluster.local");
     dns_set_tunnel(dns, pair.client);
     SERVE_UNTIL(in.n);
     ck_assert_uint_eq(in.rcode, 0);
@@ -489,8 +281,8 @@ START_TEST(cancelled_queries_are_not_answered)
 {
     struct answer a, b;
 
-    ask(&a, 1, "a.cluster.local");
-    ask(&b, 1, "b.cluster.local");
+    dns_world_ask(&a, 1, "a.cluster.local");
+    dns_world_ask(&b, 1, "b.cluster.local");
     dns_cancel(dns, &a);
     SERVE_UNTIL(b.n);
     ck_assert_uint_eq(a.n, 0);
@@ -501,12 +293,12 @@ START_TEST(answers_and_junk_are_no_queries)
 {
     struct answer a = {0}, b;
     uint8_t msg[512];
-    size_t len = make_query(msg, 1, "a.cluster.local", 1);
+    size_t len = dns_world_query(msg, 1, "a.cluster.local", 1);
 
     msg[2] |= 0x80;
-    dns_query(dns, msg, len, reply_cb, &a);
-    dns_query(dns, msg, 3, reply_cb, &a);
-    ask(&b, 1, "b.cluster.local");
+    dns_query(dns, msg, len, dns_world_reply_cb, &a);
+    dns_query(dns, msg, 3, dns_world_reply_cb, &a);
+    dns_world_ask(&b, 1, "b.cluster.local");
     SERVE_UNTIL(b.n);
     ck_assert_uint_eq(a.n, 0);
     ck_assert_uint_eq(cluster.queries, 1);
@@ -515,51 +307,15 @@ END_TEST
 
 /* ---- TCP ---- */
 
-static void send_tcp(int fd, uint16_t id, const char *name)
-{
-    uint8_t msg[514];
-    size_t len = make_query(msg + 2, id, name, 1);
-
-    msg[0] = (uint8_t)(len >> 8);
-    msg[1] = (uint8_t)len;
-    ck_assert_int_eq(send(fd, msg, len + 2, 0), (ssize_t)len + 2);
-}
-
-/* One answer, if it is there whole. */
-static bool recv_tcp(int fd, struct answer *a)
-{
-    uint8_t msg[514];
-    ssize_t len, n = recv(fd, msg, sizeof(msg), MSG_DONTWAIT | MSG_PEEK);
-
-    if (n < 2)
-        return false;
-    len = msg[0] << 8 | msg[1];
-    if (n < len + 2)
-        return false;
-    recv(fd, msg, (size_t)len + 2, 0);
-    reply_cb(a, msg + 2, (size_t)len);
-    return true;
-}
-
-static int open_tcp(void)
-{
-    int fds[2];
-
-    tcp_pair(fds);
-    fcntl(fds[1], F_SETFL, O_NONBLOCK);
-    dns_serve_tcp(dns, fds[1]);
-    return fds[0];
-}
-
 START_TEST(tcp_queries_find_their_resolver)
 {
-    int fd = open_tcp();
+    int fd = dns_world_open_tcp();
     struct answer answers[10] = {0};
     char c;
 
     for (uint16_t i = 0; i < 10; i++) {
-        send_tcp(fd, i, i % 2 ? "a.cluster.local" : "example.com");
-        SERVE_UNTIL(recv_tcp(fd, &answers[i]));
+        dns_world_send_tcp(fd, i, i % 2 ? "a.cluster.local" : "example.com");
+        SERVE_UNTIL(dns_world_recv_tcp(fd, &answers[i]));
         ck_assert_uint_eq(answers[i].id, i);
         ck_assert_uint_eq(!!(answers[i].flags & 0x04), i % 2);
     }
@@ -573,15 +329,15 @@ END_TEST
 
 START_TEST(tcp_queries_may_be_pipelined)
 {
-    int fd = open_tcp();
+    int fd = dns_world_open_tcp();
     unsigned seen[200] = {0};
 
     for (uint16_t i = 0; i < 200; i++)
-        send_tcp(fd, i, i % 2 ? "a.cluster.local" : "example.com");
+        dns_world_send_tcp(fd, i, i % 2 ? "a.cluster.local" : "example.com");
     for (unsigned n = 0; n < 200; n++) {
         struct answer a = {0};
 
-        SERVE_UNTIL(recv_tcp(fd, &a));
+        SERVE_UNTIL(dns_world_recv_tcp(fd, &a));
         ck_assert_uint_lt(a.id, 200);
         ck_assert_uint_eq(a.rcode, 0);
         seen[a.id]++;
@@ -594,19 +350,19 @@ END_TEST
 
 START_TEST(tcp_backend_that_dies_becomes_servfail)
 {
-    int fd = open_tcp();
+    int fd = dns_world_open_tcp();
     struct answer a = {0};
 
     cluster.silent = true;
-    send_tcp(fd, 9, "a.cluster.local");
+    dns_world_send_tcp(fd, 9, "a.cluster.local");
     SERVE_UNTIL(cluster.queries);
     close(cluster.conn);
     cluster.conn = -1;
-    SERVE_UNTIL(recv_tcp(fd, &a));
+    SERVE_UNTIL(dns_world_recv_tcp(fd, &a));
     ck_assert_uint_eq(a.rcode, DNS_SERVFAIL);
     cluster.silent = false;
-    send_tcp(fd, 10, "a.cluster.local");
-    SERVE_UNTIL(recv_tcp(fd, &a));
+    dns_world_send_tcp(fd, 10, "a.cluster.local");
+    SERVE_UNTIL(dns_world_recv_tcp(fd, &a));
     ck_assert_uint_eq(a.rcode, 0);
     ck_assert_uint_eq(cluster.conns, 2);
     close(fd);
@@ -615,12 +371,12 @@ END_TEST
 
 START_TEST(tcp_without_a_link_is_servfail)
 {
-    int fd = open_tcp();
+    int fd = dns_world_open_tcp();
     struct answer a = {0};
 
     dns_set_tunnel(dns, NULL);
-    send_tcp(fd, 9, "a.cluster.local");
-    SERVE_UNTIL(recv_tcp(fd, &a));
+    dns_world_send_tcp(fd, 9, "a.cluster.local");
+    SERVE_UNTIL(dns_world_recv_tcp(fd, &a));
     ck_assert_uint_eq(a.rcode, DNS_SERVFAIL);
     close(fd);
 }
@@ -628,17 +384,17 @@ END_TEST
 
 START_TEST(link_may_end_under_queries)
 {
-    int fd = open_tcp();
+    int fd = dns_world_open_tcp();
     struct answer a = {0}, udp;
 
     cluster.silent = true;
-    send_tcp(fd, 9, "a.cluster.local");
-    ask(&udp, 3, "b.cluster.local");
+    dns_world_send_tcp(fd, 9, "a.cluster.local");
+    dns_world_ask(&udp, 3, "b.cluster.local");
     SERVE_UNTIL(cluster.queries == 2);
     dns_set_tunnel(dns, NULL);
     tunnel_destroy(pair.client);
     pair.client = NULL;
-    SERVE_UNTIL(recv_tcp(fd, &a));
+    SERVE_UNTIL(dns_world_recv_tcp(fd, &a));
     ck_assert_uint_eq(a.rcode, DNS_SERVFAIL);
     SERVE_UNTIL(udp.n);
     ck_assert_uint_eq(udp.rcode, DNS_SERVFAIL);
@@ -648,7 +404,7 @@ END_TEST
 
 START_TEST(junk_by_tcp_ends_the_connection)
 {
-    int fd = open_tcp();
+    int fd = dns_world_open_tcp();
     char c;
 
     ck_assert_int_eq(send(fd, "\0\4junk", 6, 0), 6);
@@ -670,7 +426,7 @@ int main(void)
     tcase_add_test(pure, reverse_names_are_networks);
     tcase_add_test(pure, a_zone_takes_only_what_is_the_clusters);
     suite_add_tcase(suite, pure);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, dns_world_setup, dns_world_teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, names_find_their_resolver);
     tcase_add_test(tc, equal_ids_of_many_clients_do_not_meet);

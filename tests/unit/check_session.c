@@ -434,6 +434,31 @@ START_TEST(central_configuration_sets_its_keys_only)
 }
 END_TEST
 
+START_TEST(a_cluster_maps_only_names_that_are_its_own)
+{
+    struct cluster_info ci;
+
+    build(&ci,
+          INFO(", \"client\": {\"dns\": {\"mappings\": [\"db=pg.data.svc\", "
+               "\"x.cluster.local=10.1.2.3\", \"www.bank.example=10.6.6.6\", "
+               "\"bad\", \"a b=c\"], \"mappedNamespaces\": [\"team-a\", "
+               "\"X\"]}}"),
+          SESSION "\"x\": 1}");
+    ck_assert_uint_eq(ci.n_mappings, 2);
+    ck_assert_str_eq(ci.mappings[0].target, "pg.data.svc");
+    ck_assert_str_eq(ci.mappings[1].name, "x.cluster.local");
+    ck_assert_uint_eq(ci.namespaces.n, 1);
+    ck_assert_uint_eq(count_rejected(&ci), 4);
+    cluster_info_release(&ci);
+    build(&ci, INFO(""),
+          SESSION "\"config\": {\"dns\": {\"mappings\": "
+                  "[\"www.mine.example=10.1.2.3\"]}}}");
+    ck_assert_uint_eq(ci.n_mappings, 1);
+    ck_assert_uint_eq(count_rejected(&ci), 0);
+    cluster_info_release(&ci);
+}
+END_TEST
+
 /* ---- texts ---- */
 
 static struct link_failure judge(int http_status, const char *body)
@@ -666,6 +691,7 @@ int main(void)
     tcase_add_test(tc, hostile_info_takes_nothing);
     tcase_add_test(tc, dns_outside_the_cluster_is_refused);
     tcase_add_test(tc, central_configuration_sets_its_keys_only);
+    tcase_add_test(tc, a_cluster_maps_only_names_that_are_its_own);
     tcase_add_test(tc, refusals_say_what_to_do);
     tcase_add_test(tc, proxy_refusals_are_the_proxys);
     tcase_add_test(tc, untrusted_certificates_are_final_at_first);
