@@ -15,6 +15,7 @@
 #include "daemon/engagement.h"
 #include "daemon/memstate.h"
 #include "daemon/resolvconf.h"
+#include "daemon/route_list.h"
 #include "daemon/session.h"
 #include "daemon/volume_socket.h"
 
@@ -27,6 +28,7 @@ struct daemon {
     struct dns *dns;
     struct datapath *datapath;
     struct session *session;
+    struct route_watch *routes;
     struct engagements *engagements;
     struct control *control;
     struct volume_socket *volumes; /* NULL: there is no control volume */
@@ -88,6 +90,10 @@ static int start(struct daemon *d, struct tp_error *err)
     if (!d->engagements)
         return tp_error_errno(err, -ENOMEM, "session");
     datapath_set_shortcuts(d->datapath, engagements_shortcut, d->engagements);
+    d->routes =
+        route_watch_create(&d->loop, session_routes_changed, d->session);
+    if (!d->routes)
+        log_warn("changes of the routes here will not be noticed");
     start_volumes(d);
     d->control =
         control_create(&d->loop, d->session, d->engagements, CONTROL_PATH, err);
@@ -101,6 +107,7 @@ static void stop(struct daemon *d)
 {
     control_destroy(d->control);
     volume_socket_destroy(d->volumes);
+    route_watch_destroy(d->routes);
     session_destroy(d->session, d->keep);
     if (d->datapath)
         datapath_set_shortcuts(d->datapath, NULL, NULL);
