@@ -26,6 +26,7 @@ enum value_type {
     TYPE_NAMES, /* from here on: lists */
     TYPE_MAPPINGS,
     TYPE_LABELS,
+    TYPE_VNAT,
     TYPE_NETS
 };
 
@@ -52,6 +53,9 @@ static const struct key {
     [CONFIG_NEVER_PROXY] = {"routing.neverProxy", TYPE_NETS, true, "[]"},
     [CONFIG_ALLOW_CONFLICTING] = {"routing.allowConflictingSubnets", TYPE_NETS,
                                   false, "[]"},
+    [CONFIG_VNAT] = {"routing.vnat", TYPE_VNAT, false, "[]"},
+    [CONFIG_VIRTUAL_SUBNETS] = {"routing.virtualSubnets", TYPE_NETS, false,
+                                "[]"},
 };
 
 static_assert(sizeof(keys) / sizeof(keys[0]) == CONFIG_KEYS,
@@ -127,6 +131,20 @@ static bool is_mapping(const char *text)
            (is_name(target) || sockaddr_parse(&addr, target, 0) == 0);
 }
 
+/* A subnet, a kind of subnets, or "off". */
+static bool is_vnat(const char *text)
+{
+    static const char *const words[] = {"off", "all", "service", "pods",
+                                        "also"};
+    struct subnet net;
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (!strcmp(text, words[i]))
+            return true;
+    }
+    return subnet_parse(&net, text) == 0;
+}
+
 static bool is_good_text(enum value_type type, const char *text)
 {
     enum log_level level;
@@ -146,6 +164,8 @@ static bool is_good_text(enum value_type type, const char *text)
         return is_mapping(text);
     case TYPE_LABELS:
         return client_config_is_label(text);
+    case TYPE_VNAT:
+        return is_vnat(text);
     case TYPE_NETS:
         return subnet_parse(&net, text) == 0;
     }
@@ -164,6 +184,8 @@ static const char *const wanted[] = {
     [TYPE_NAMES] = "a list of domain names",
     [TYPE_MAPPINGS] = "a list of NAME=NAME or NAME=ADDRESS",
     [TYPE_LABELS] = "a list of namespaces",
+    [TYPE_VNAT] = "'off', or a list of subnets like 10.9.0.0/16, 'service', "
+                  "'pods', 'also', 'all'",
     [TYPE_NETS] = "a list of subnets like 10.9.0.0/16",
 };
 

@@ -45,6 +45,18 @@ static void print_list(struct cli *cli, const char *what,
     cli_print(cli, "\n");
 }
 
+static void print_virtual(struct cli *cli, struct json_object *list)
+{
+    for (size_t i = 0; i < json_array_len(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+
+        cli_print(cli, "  %-12s%s as %s: %s\n", "virtual",
+                  json_get_str(item, "subnet", ""),
+                  json_get_str(item, "virtual", ""),
+                  json_get_str(item, "reason", ""));
+    }
+}
+
 static void print_rejected(struct cli *cli, struct json_object *list)
 {
     for (size_t i = 0; i < json_array_len(list); i++) {
@@ -182,6 +194,7 @@ static void print_status(struct cli *cli, struct json_object *status)
     print_list(cli, "pods", json_get_array(status, "subnets.pod"));
     print_list(cli, "also", json_get_array(status, "subnets.also"));
     print_list(cli, "never", json_get_array(status, "subnets.never"));
+    print_virtual(cli, json_get_array(status, "subnets.virtual"));
     print_rejected(cli, json_get_array(status, "subnets.rejected"));
     print_text(cli, "DNS", json_get_str(status, "dns.address", NULL));
     print_list(cli, "search", json_get_array(status, "dns.search"));

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "cli/daemon.h"
+#include "cli/routing_check.h"
 
 #define MAX_GROUPS 64
 
@@ -76,6 +77,8 @@ static int apply_flags(const struct cli *cli, struct client_config *config,
         {"also-proxy", CONFIG_ALSO_PROXY},
         {"never-proxy", CONFIG_NEVER_PROXY},
         {"allow-conflicting-subnets", CONFIG_ALLOW_CONFLICTING},
+        {"vnat", CONFIG_VNAT},
+        {"virtual-subnet", CONFIG_VIRTUAL_SUBNETS},
         {"dns-include", CONFIG_DNS_SUFFIXES},
         {"dns-exclude", CONFIG_DNS_EXCLUDES},
         {"dns-mapping", CONFIG_DNS_MAPPINGS},
@@ -116,5 +119,7 @@ int common_load_config(const struct cli *cli, const struct kube_context *kube,
         rc = client_config_apply(config, kube->extension,
                                  CONFIG_FROM_KUBECONFIG, where, err);
     }
-    return rc < 0 ? rc : apply_flags(cli, config, err);
+    if (rc == 0)
+        rc = apply_flags(cli, config, err);
+    return rc < 0 ? rc : routing_check(config, err);
 }

@@ -34,9 +34,19 @@
          .arg = "CIDR",                                                        \
          .help = "never reach this subnet through the cluster",                \
          .repeatable = true},                                                  \
+        {.name = "allow-conflicting-subnets",                                  \
+         .arg = "CIDR",                                                        \
+         .help = "take a cluster subnet although this host has it, too",       \
+         .repeatable = true},                                                  \
+        {.name = "vnat",                                                       \
+         .arg = "CIDR|KIND|off",                                               \
+         .help = "reach this subnet by virtual addresses (service, pods, "     \
+                 "also, all); off: refuse those that this host has, too",      \
+         .repeatable = true},                                                  \
     {                                                                          \
-        .name = "allow-conflicting-subnets", .arg = "CIDR",                    \
-        .help = "take a cluster subnet although this host has it, too",        \
+        .name = "virtual-subnet", .arg = "CIDR",                               \
+        .help = "where virtual addresses are taken from (default "             \
+                "246.0.0.0/8)",                                                \
         .repeatable = true                                                     \
     }
 

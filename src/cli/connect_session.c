@@ -177,12 +177,27 @@ static void warn_rejected(struct connect *c, struct json_object *status)
     }
 }
 
+static void note_virtual(struct connect *c, struct json_object *status)
+{
+    struct json_object *list = json_get_array(status, "subnets.virtual");
+
+    for (size_t i = 0; i < json_array_len(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+
+        cli_note(c->cli, "%s is reached by name, as %s: %s",
+                 json_get_str(item, "subnet", ""),
+                 json_get_str(item, "virtual", ""),
+                 json_get_str(item, "reason", ""));
+    }
+}
+
 static void report(struct connect *c, struct json_object *status, bool already)
 {
     if (already)
         warn_unused(c, status);
     else
         warn_rejected(c, status);
+    note_virtual(c, status);
     json_object_object_add(status, "already", json_object_new_boolean(already));
     cli_print_json(c->cli, status);
     cli_print(c->cli, "%s to context %s, namespace %s (%s)\n",

@@ -43,7 +43,9 @@ libtp_cli_a_SOURCES = \
 	src/cli/output.c \
 	src/cli/program.c src/cli/program.h \
 	src/cli/publish.c src/cli/publish.h \
+	src/cli/host_routes.c src/cli/host_routes.h \
 	src/cli/reach.c src/cli/reach.h \
+	src/cli/routing_check.c src/cli/routing_check.h \
 	src/cli/session.c src/cli/session.h \
 	src/cli/state.c src/cli/state.h \
 	src/cli/volume_plugin.c src/cli/volume_plugin.h

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/sockaddr.h"
+#include "cli/host_routes.h"
 
 void reach_release(struct reach *r)
 {
@@ -304,5 +305,6 @@ int reach_host_subnets(struct engine *e, struct json_object **out,
     *out = json_object_new_array();
     add_engine_subnets(*out, networks);
     add_host_subnets(*out);
+    host_routes_add(*out);
     return 0;
 }

@@ -151,6 +151,8 @@ struct json_object *session_build(const struct session_input *in,
     put_list(obj, "neverProxy", in->config, CONFIG_NEVER_PROXY);
     put_list(obj, "allowConflictingSubnets", in->config,
              CONFIG_ALLOW_CONFLICTING);
+    put_list(obj, "vnat", in->config, CONFIG_VNAT);
+    put_list(obj, "virtualSubnets", in->config, CONFIG_VIRTUAL_SUBNETS);
     json_object_object_add(obj, "config", client_config_local(in->config));
     json_object_object_add(obj, "hostSubnets",
                            json_object_get(in->host_subnets));

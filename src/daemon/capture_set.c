@@ -4,13 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/address128.h"
+
 /*
  * Every subnet's first address and the one after its last cut the address
  * space into pieces in which one subnet is the longest match throughout.
- * IPv4 and IPv6 are both computed as 128-bit numbers.
  */
-typedef unsigned __int128 u128;
-
 struct piece_net {
     u128 first, last;
     unsigned prefix;
@@ -25,49 +24,21 @@ struct work {
     size_t width; /* bytes of an address */
 };
 
-static u128 load(const uint8_t *bytes, size_t width)
-{
-    u128 value = 0;
-
-    for (size_t i = 0; i < width; i++)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
-static void store(uint8_t *bytes, size_t width, u128 value)
-{
-    memset(bytes, 0, 16);
-    for (size_t i = width; i > 0; i--) {
-        bytes[i - 1] = (uint8_t)value;
-        value >>= 8;
-    }
-}
-
-static u128 last_of(size_t width)
-{
-    return width == 16 ? ~(u128)0 : 0xffffffffu;
-}
-
 static void add_nets(struct work *w, int family, const struct subnet *nets,
                      size_t n, bool capture)
 {
-    unsigned bits = (unsigned)w->width * 8;
-
     for (size_t i = 0; i < n; i++) {
         struct piece_net *p;
-        unsigned host = bits - nets[i].prefix;
 
         if (nets[i].family != family)
             continue;
         p = &w->nets[w->n_nets++];
-        p->first = load(nets[i].addr, w->width);
-        p->last = p->first;
-        if (host)
-            p->last |= last_of(w->width) >> (bits - host);
+        p->first = subnet_first(&nets[i]);
+        p->last = subnet_last(&nets[i]);
         p->prefix = nets[i].prefix;
         p->capture = capture;
         w->cuts[w->n_cuts++] = p->first;
-        if (p->last != last_of(w->width))
+        if (p->last != address_last(w->width))
             w->cuts[w->n_cuts++] = p->last + 1;
     }
 }
@@ -108,10 +79,10 @@ static size_t emit(const struct work *w, struct capture_range *out)
             continue;
         captured = is_captured(w, w->cuts[i]);
         if (captured && !open) {
-            store(out[n].first, w->width, w->cuts[i]);
-            store(out[n++].last, w->width, last_of(w->width));
+            address_store(out[n].first, w->width, w->cuts[i]);
+            address_store(out[n++].last, w->width, address_last(w->width));
         } else if (!captured && open) {
-            store(out[n - 1].last, w->width, w->cuts[i] - 1);
+            address_store(out[n - 1].last, w->width, w->cuts[i] - 1);
         }
         open = captured;
     }

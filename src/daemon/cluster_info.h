@@ -13,6 +13,7 @@
 #include "base/sockaddr.h"
 #include "daemon/dns.h"
 #include "daemon/route_policy.h"
+#include "daemon/vnat.h"
 
 struct json_object;
 
@@ -22,8 +23,12 @@ struct name_array {
 };
 
 struct cluster_info {
-    struct subnet_list capture, bypass;
-    union sockaddr_any dns; /* family 0: no names of the cluster */
+    struct subnet_list capture; /* what is captured, as it is seen here */
+    struct subnet_list bypass;  /* never captured: its real addresses */
+    struct subnet_list holes;   /* the same, and where capture has others */
+    struct vnat vnat;
+    union sockaddr_any dns;      /* family 0: no names of the cluster */
+    union sockaddr_any dns_here; /* the same, as it is seen here */
     char *domain;
     struct name_array suffixes, excludes, namespaces;
     struct dns_mapping *mappings; /* both texts owned */
@@ -37,11 +42,14 @@ struct cluster_info {
 };
 
 /* session is SESSION of doc/control.md. policy->host and ->allowed are filled
- * from it; policy->local must be there. Refused pieces are in
- * subnets.rejected, not errors. 0, or -ENOMEM. */
+ * from it; policy->local must be there. `former`: the virtual subnets of
+ * before, which are kept, or NULL. Refused pieces are in subnets.rejected, not
+ * errors. 0, or -ENOMEM. */
 int cluster_info_build(struct cluster_info *ci, struct json_object *info,
                        struct json_object *session, struct route_policy *policy,
-                       struct tp_error *err);
+                       const struct vnat *former, struct tp_error *err);
+/* Never captures net either. */
+void cluster_info_bypass(struct cluster_info *ci, const struct subnet *net);
 void cluster_info_release(struct cluster_info *ci);
 
 #endif

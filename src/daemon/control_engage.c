@@ -192,6 +192,7 @@ static void answered_cb(void *arg, int status, const char *body, size_t len)
         json_object_put(answer);
         return;
     }
+    session_translate(conn->c->session, json_get(answer, "environment"));
     if (answer)
         control_send(conn, answer); /* an error has the same form here */
     else

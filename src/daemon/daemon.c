@@ -18,6 +18,7 @@
 #include "daemon/proxy.h"
 #include "daemon/proxy_access.h"
 #include "daemon/resolvconf.h"
+#include "daemon/route_list.h"
 #include "daemon/session.h"
 #include "daemon/volume_socket.h"
 
@@ -32,6 +33,7 @@ struct daemon {
     struct datapath *datapath;
     struct proxy *proxy;
     struct session *session;
+    struct route_watch *routes;
     struct engagements *engagements;
     struct control *control;
     struct volume_socket *volumes; /* NULL: there is no control volume */
@@ -119,6 +121,10 @@ static int start(struct daemon *d, struct tp_error *err)
     if (!d->engagements)
         return tp_error_errno(err, -ENOMEM, "session");
     datapath_set_shortcuts(d->datapath, engagements_shortcut, d->engagements);
+    d->routes =
+        route_watch_create(&d->loop, session_routes_changed, d->session);
+    if (!d->routes)
+        log_warn("changes of the routes here will not be noticed");
     start_volumes(d);
     d->control =
         control_create(&d->loop, d->session, d->engagements, CONTROL_PATH, err);
@@ -132,6 +138,7 @@ static void stop(struct daemon *d)
 {
     control_destroy(d->control);
     volume_socket_destroy(d->volumes);
+    route_watch_destroy(d->routes);
     session_destroy(d->session, d->keep);
     if (d->datapath)
         datapath_set_shortcuts(d->datapath, NULL, NULL);

@@ -13,6 +13,7 @@
 #include "daemon/route.h"
 #include "daemon/tcp_capture.h"
 #include "daemon/udp_capture.h"
+#include "daemon/vnat.h"
 
 /*
  * Start: listeners, then what a predecessor left is made to refuse (its
@@ -26,6 +27,7 @@ struct datapath {
     struct hold_queue *queue;
     enum nft_hold_kind hold;
     struct capture_set set;
+    struct vnat vnat;
     char *rules; /* as installed; NULL: none */
     union sockaddr_any dns;
     struct tunnel *tunnel;
@@ -131,6 +133,7 @@ static void stop(struct datapath *dp)
     udp_capture_destroy(dp->udp);
     hold_queue_close(dp->queue);
     capture_set_release(&dp->set);
+    vnat_release(&dp->vnat);
     free(dp->rules);
     free(dp);
 }
@@ -154,14 +157,18 @@ struct datapath *datapath_create(uv_loop_t *loop, struct dns *dns,
     return dp;
 }
 
-/* Gives the new set to those who look at it; the old one ends. */
-static void use_set(struct datapath *dp, const struct capture_set *set)
+/* Gives the new set to those who look at it; the old one ends. What an address
+ * stands for is in place, not in the set, and only asked for when dialling. */
+static void use_set(struct datapath *dp, const struct capture_set *set,
+                    const struct vnat *vnat)
 {
     struct capture_set old = dp->set;
 
+    vnat_release(&dp->vnat);
+    dp->vnat = *vnat;
     dp->set = *set;
-    tcp_capture_set_routes(dp->tcp, &dp->set, &dp->dns);
-    udp_capture_set_routes(dp->udp, &dp->set, &dp->dns);
+    tcp_capture_set_routes(dp->tcp, &dp->set, &dp->vnat, &dp->dns);
+    udp_capture_set_routes(dp->udp, &dp->set, &dp->vnat, &dp->dns);
     capture_set_release(&old);
 }
 
@@ -203,15 +210,20 @@ int datapath_set_routes(struct datapath *dp,
                         struct tp_error *err)
 {
     struct capture_set set;
+    struct vnat vnat = {0};
     int rc = capture_set_build(&set, routes->capture, routes->n_capture,
                                routes->bypass, routes->n_bypass, err);
 
     if (rc)
         return rc;
+    if (routes->vnat && vnat_copy(&vnat, routes->vnat) < 0) {
+        capture_set_release(&set);
+        return tp_error_errno(err, -ENOMEM, "virtual addresses");
+    }
     dp->dns = routes->dns;
     if (dp->dns.sa.sa_family)
         sockaddr_set_port(&dp->dns, 53);
-    use_set(dp, &set);
+    use_set(dp, &set, &vnat);
     rc = routes->n_capture ? use_rules(dp, err) : remove_rules(dp, err);
     return rc ? tp_error_wrap(err, "captured subnets") : 0;
 }

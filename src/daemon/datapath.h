@@ -29,14 +29,16 @@
 
 struct datapath;
 struct dns;
+struct vnat;
 
 struct datapath_routes {
     const struct subnet *capture; /* service, pod and also-proxy subnets */
     size_t n_capture;
     const struct subnet *bypass; /* never-proxy; the longest prefix wins */
     size_t n_bypass;
-    union sockaddr_any dns; /* port 53 of it goes to the dns module;
-                               family 0: none */
+    const struct vnat *vnat; /* what captured addresses stand for; or NULL */
+    union sockaddr_any dns;  /* port 53 of it goes to the dns module;
+                                family 0: none */
 };
 
 struct datapath_stats {

@@ -1,5 +1,6 @@
 # The data path of tp-daemon: its sources for libtp-daemon.a, its tests.
 DATAPATH_SOURCES = \
+	src/daemon/address128.h \
 	src/daemon/capture_set.c src/daemon/capture_set.h \
 	src/daemon/datapath.c src/daemon/datapath.h \
 	src/daemon/datapath_marks.h \
@@ -9,6 +10,9 @@ DATAPATH_SOURCES = \
 	src/daemon/nft_hold.c src/daemon/nft_hold.h \
 	src/daemon/packet.c src/daemon/packet.h \
 	src/daemon/route.c src/daemon/route.h \
+	src/daemon/route_list.c src/daemon/route_list.h \
+	src/daemon/route_policy.c src/daemon/route_policy.h \
+	src/daemon/route_watch.c \
 	src/daemon/shortcut.h \
 	src/daemon/tcp_accept.c src/daemon/tcp_accept.h \
 	src/daemon/tcp_capture.c src/daemon/tcp_capture.h \
@@ -17,7 +21,9 @@ DATAPATH_SOURCES = \
 	src/daemon/tcp_local.c \
 	src/daemon/transparent.c src/daemon/transparent.h \
 	src/daemon/udp_capture.c src/daemon/udp_capture.h \
-	src/daemon/udp_local.c src/daemon/udp_local.h
+	src/daemon/udp_local.c src/daemon/udp_local.h \
+	src/daemon/vnat.c src/daemon/vnat.h \
+	src/daemon/vnat_text.c
 DATAPATH_LIBS = $(NFTABLES_LIBS) $(NFTNL_LIBS) $(NFQ_LIBS) $(MNL_LIBS)
 
 if HAVE_CHECK
@@ -38,7 +44,8 @@ netns_load_LDADD = $(BASE_LIBS)
 netns_peer_SOURCES = tests/netns/testpeer.c
 netns_peer_LDADD = $(TUNNEL_LIBS)
 CLEANFILES += netns-daemon netns-load netns-peer
-EXTRA_DIST += tests/netns/run.py tests/netns/harness.py
+EXTRA_DIST += tests/netns/run.py tests/netns/harness.py \
+	tests/netns/overlap.py
 
 .PHONY: check-netns
 check-netns: netns-daemon netns-load netns-peer

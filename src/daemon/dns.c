@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/log.h"
 #include "daemon/dns_cache.h"
 #include "daemon/dns_internal.h"
 
@@ -60,6 +61,7 @@ void dns_destroy(struct dns *d)
     dns_tcp_drop_all(d);
     dns_path_close_all(d);
     dns_zone_destroy(d->zone);
+    vnat_release(&d->vnat);
     dns_cache_destroy(d->cache);
     uv_close((uv_handle_t *)d->tick, free_handle_cb);
     free(d);
@@ -72,10 +74,13 @@ void dns_set_cluster(struct dns *d, const struct dns_config *config)
     d->version++;
     dns_zone_destroy(d->zone);
     d->zone = NULL;
+    vnat_release(&d->vnat);
     d->timeout_ms = DNS_TIMEOUT_MS;
     if (!config)
         return;
     d->zone = dns_zone_create(config);
+    if (config->vnat && vnat_copy(&d->vnat, config->vnat) < 0)
+        log_error("out of memory: addresses of names are not translated");
     d->cluster = config->address;
     sockaddr_set_port(&d->cluster, 53);
     if (config->timeout_ms)

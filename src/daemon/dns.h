@@ -21,6 +21,7 @@
 #include "tunnel/tunnel.h"
 
 struct dns;
+struct vnat;
 
 /* A name that stands for another one, or for an address. */
 struct dns_mapping {
@@ -41,7 +42,8 @@ struct dns_config {
     size_t n_namespaces;           /* those of `namespace`; 0: all */
     const struct subnet *subnets;  /* whose PTR names are the cluster's */
     size_t n_subnets;
-    unsigned timeout_ms; /* until SERVFAIL; 0: 4 s */
+    const struct vnat *vnat; /* addresses in answers become these; or NULL */
+    unsigned timeout_ms;     /* until SERVFAIL; 0: 4 s */
 };
 
 /* upstream: Docker's resolver(s), as found in resolv.conf before tp wrote it.

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/dns_translate.h"
+
 #define UDP_MIN    512 /* what a client without EDNS takes (RFC 1035 4.2.1) */
 #define FLAG_TC    0x02
 #define DOCKER_TTL 600 /* of the names that Docker's resolver makes itself */
@@ -42,6 +44,25 @@ static void apply_mapping(struct dns_ask *ask, const struct dns *d,
     ask->msg = renamed;
 }
 
+/* The name of a virtual address is that of the real one. */
+static void apply_reverse(struct dns_ask *ask, const struct dns *d,
+                          const struct dns_question *q,
+                          uint8_t renamed[DNS_RENAMED_MAX])
+{
+    char name[DNS_REVERSE_TEXT];
+    union sockaddr_any addr;
+
+    if (ask->rename != DNS_RENAME_NONE || ask->kind != DNS_CLUSTER ||
+        d->vnat.n == 0 || !dns_reverse_address(&addr, q->name) ||
+        !vnat_to_real(&d->vnat, &addr))
+        return;
+    dns_reverse_format(&addr, name);
+    ask->rename = DNS_RENAME_OWNER;
+    ask->len = dns_rewrite_query(ask->msg, ask->len, ask->end, name, renamed,
+                                 &ask->end);
+    ask->msg = renamed;
+}
+
 int dns_ask_make(const struct dns *d, struct dns_ask *ask, const uint8_t *msg,
                  size_t len, uint8_t renamed[DNS_RENAMED_MAX])
 {
@@ -61,6 +82,7 @@ int dns_ask_make(const struct dns *d, struct dns_ask *ask, const uint8_t *msg,
     ask->len = len;
     ask->end = q.end;
     apply_mapping(ask, d, &q, renamed);
+    apply_reverse(ask, d, &q, renamed);
     return 0;
 }
 
@@ -135,6 +157,10 @@ size_t dns_ask_take(struct dns *d, const struct dns_ask *ask,
     else
         n = dns_rewrite_answer(ask->rename, client->head, client->end, msg, len,
                                out);
+    /* What is said outside of addresses there is meant as it is. */
+    if (n >= 0 && ask->kind == DNS_CLUSTER &&
+        dns_translate(&d->vnat, out, (size_t)n) < 0)
+        return 0;
     if (n < 0)
         return 0;
     if (ask->shared && ask->version == d->version)

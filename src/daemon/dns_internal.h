@@ -14,6 +14,7 @@
 #include "daemon/dns.h"
 #include "daemon/dns_msg.h"
 #include "daemon/dns_zone.h"
+#include "daemon/vnat.h"
 #include "tunnel/udp.h"
 
 #define DNS_MAX_UPSTREAM 3
@@ -44,7 +45,8 @@ struct dns {
     size_t n_upstream;
     struct dns_zone *zone; /* NULL: no cluster */
     unsigned version;      /* counts changes of it */
-    union sockaddr_any cluster;
+    struct vnat vnat;
+    union sockaddr_any cluster; /* its real address */
     unsigned timeout_ms;
     struct tunnel *tunnel; /* NULL: no link now */
 

@@ -1,6 +1,7 @@
 /* dns_reverse.c - addresses as names (RFC 1035 3.5, RFC 3596 2.5) */
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,4 +49,40 @@ int dns_reverse_parse(struct subnet *net, const char *name)
         net->prefix += step;
     }
     return 0;
+}
+
+void dns_reverse_format(const union sockaddr_any *addr,
+                        char name[DNS_REVERSE_TEXT])
+{
+    const uint8_t *ip = (const uint8_t *)&addr->in4.sin_addr;
+    size_t n = 0;
+
+    if (addr->sa.sa_family != AF_INET6) {
+        snprintf(name, DNS_REVERSE_TEXT, "%u.%u.%u.%u.in-addr.arpa", ip[3],
+                 ip[2], ip[1], ip[0]);
+        return;
+    }
+    ip = addr->in6.sin6_addr.s6_addr;
+    for (size_t i = 16; i > 0; i--) {
+        name[n++] = "0123456789abcdef"[ip[i - 1] & 15];
+        name[n++] = '.';
+        name[n++] = "0123456789abcdef"[ip[i - 1] >> 4];
+        name[n++] = '.';
+    }
+    snprintf(name + n, DNS_REVERSE_TEXT - n, "ip6.arpa");
+}
+
+bool dns_reverse_address(union sockaddr_any *addr, const char *name)
+{
+    struct subnet net;
+    bool v6;
+
+    if (dns_reverse_parse(&net, name) < 0)
+        return false;
+    v6 = net.family == AF_INET6;
+    memset(addr, 0, sizeof(*addr));
+    addr->sa.sa_family = (sa_family_t)net.family;
+    memcpy(v6 ? (void *)&addr->in6.sin6_addr : (void *)&addr->in4.sin_addr,
+           net.addr, v6 ? 16 : 4);
+    return net.prefix == (v6 ? 128 : 32);
 }

@@ -50,5 +50,11 @@ bool dns_suffix_valid(const char *suffix);
 /* The network of a reverse name ("10.in-addr.arpa" is 10.0.0.0/8). Returns 0,
  * or -EINVAL. */
 int dns_reverse_parse(struct subnet *net, const char *name);
+/* The address of a whole one; false if it is none. */
+bool dns_reverse_address(union sockaddr_any *addr, const char *name);
+/* The name of an address. */
+#define DNS_REVERSE_TEXT 80
+void dns_reverse_format(const union sockaddr_any *addr,
+                        char name[DNS_REVERSE_TEXT]);
 
 #endif

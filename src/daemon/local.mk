@@ -2,7 +2,10 @@ include src/daemon/datapath.mk
 
 noinst_LIBRARIES += libtp-daemon.a
 libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
+	src/daemon/cluster_capture.c \
+	src/daemon/cluster_config.c \
 	src/daemon/cluster_info.c src/daemon/cluster_info.h \
+	src/daemon/cluster_info_internal.h \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_internal.h \
 	src/daemon/control_disengage.c \
@@ -24,6 +27,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/dns_reverse.c \
 	src/daemon/dns_rewrite.c src/daemon/dns_rewrite.h \
 	src/daemon/dns_tcp.c src/daemon/dns_tcp_internal.h \
+	src/daemon/dns_translate.c src/daemon/dns_translate.h \
 	src/daemon/dns_udp.c \
 	src/daemon/dns_zone.c src/daemon/dns_zone.h \
 	src/daemon/engagement.c src/daemon/engagement.h \
@@ -52,7 +56,6 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/proxy_socks.c \
 	src/daemon/proxy_udp.c \
 	src/daemon/resolvconf.c src/daemon/resolvconf.h \
-	src/daemon/route_policy.c src/daemon/route_policy.h \
 	src/daemon/session.c src/daemon/session.h \
 	src/daemon/session_apply.c \
 	src/daemon/session_config.c src/daemon/session_config.h \
@@ -73,7 +76,10 @@ tp_daemon_LDADD = $(DAEMON_LIBS)
 if HAVE_CHECK
 check_PROGRAMS += check_control check_dns check_dns_answers check_engagement check_link \
 	check_session check_session_links check_engagement_spec \
-	check_files_ctl check_volume_socket
+	check_files_ctl check_vnat check_volume_socket
+check_vnat_SOURCES = tests/unit/check_vnat.c
+check_vnat_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_vnat_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 check_files_ctl_SOURCES = tests/unit/check_files_ctl.c
 check_files_ctl_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_files_ctl_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)

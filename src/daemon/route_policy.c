@@ -6,9 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Shorter prefixes take too much: a quarter of the Internet is no cluster. */
-#define MIN_PREFIX_V4 8
-#define MIN_PREFIX_V6 16
+#include "daemon/route_list.h"
 
 int subnet_list_add(struct subnet_list *list, const struct subnet *net)
 {
@@ -106,7 +104,9 @@ int route_policy_read_local(struct route_policy *p, struct tp_error *err)
             rc = subnet_list_add(&p->local, &net);
     }
     freeifaddrs(list);
-    return rc < 0 ? tp_error_errno(err, rc, "interfaces") : 0;
+    if (rc < 0)
+        return tp_error_errno(err, rc, "interfaces");
+    return route_list_read(&p->local, err);
 }
 
 static const struct {
@@ -141,7 +141,7 @@ static int check_never(const struct subnet *net, const char *text,
 int route_policy_check(const struct route_policy *p, const struct subnet *net,
                        struct tp_error *err)
 {
-    unsigned min = net->family == AF_INET ? MIN_PREFIX_V4 : MIN_PREFIX_V6;
+    unsigned min = net->family == AF_INET ? ROUTE_MIN_V4 : ROUTE_MIN_V6;
     const struct subnet *hit;
     char text[SUBNET_TEXT], other[SUBNET_TEXT];
     int rc;
@@ -156,14 +156,13 @@ int route_policy_check(const struct route_policy *p, const struct subnet *net,
         return rc;
     hit = first_overlap(&p->local, net);
     if (hit)
-        return tp_error_set(err, -EACCES,
+        return tp_error_set(err, -EADDRINUSE,
                             "%s overlaps with the container's own network %s",
                             text, subnet_format(hit, other));
     hit = first_overlap(&p->host, net);
     if (hit)
-        return tp_error_set(err, -EACCES,
-                            "%s overlaps with the host's network %s; allow it "
-                            "by allowConflictingSubnets",
-                            text, subnet_format(hit, other));
+        return tp_error_set(err, -EADDRINUSE,
+                            "%s overlaps with the host's network %s", text,
+                            subnet_format(hit, other));
     return 0;
 }

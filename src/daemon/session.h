@@ -102,6 +102,13 @@ void session_keep_engagements(struct session *s, struct json_object *array);
 /* The namespace that it works in. */
 const char *session_namespace(const struct session *s);
 
+/* Puts the virtual address (vnat.h) in place of each value of an object that is
+ * an address of a subnet which has virtual ones. */
+void session_translate(const struct session *s, struct json_object *variables);
+
+/* The routes of this namespace have changed; arg is the session. */
+void session_routes_changed(void *arg);
+
 /* What `tp volume install` made: {"cert", "key", "peer"}, PEM; NULL: it has
  * not, or there is no session. Borrowed. */
 struct json_object *session_volume_keys(const struct session *s);

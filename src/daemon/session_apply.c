@@ -39,6 +39,7 @@ static void apply_dns(struct session *s)
     struct cluster_info *ci = &s->info;
     struct dns_config config = {
         .address = ci->dns,
+        .vnat = &ci->vnat,
         .domain = ci->domain,
         .suffixes = (const char *const *)ci->suffixes.names,
         .n_suffixes = ci->suffixes.n,
@@ -72,8 +73,8 @@ static void apply_proxy(struct session *s)
         .n_excludes = ci->excludes.n,
         .capture = ci->capture.nets,
         .n_capture = ci->capture.n,
-        .bypass = ci->bypass.nets,
-        .n_bypass = ci->bypass.n,
+        .bypass = ci->holes.nets,
+        .n_bypass = ci->holes.n,
     };
     if (s->env.proxy)
         proxy_set_cluster(s->env.proxy, &s->proxy_cluster);
@@ -89,7 +90,7 @@ static void bypass_peer(struct session *s)
 
     if (peer && peer->sa.sa_family &&
         subnet_parse(&net, sockaddr_format_ip(peer, text)) == 0)
-        subnet_list_add(&s->info.bypass, &net);
+        cluster_info_bypass(&s->info, &net);
 }
 
 static int apply_routes(struct session *s, struct tp_error *err)
@@ -98,9 +99,10 @@ static int apply_routes(struct session *s, struct tp_error *err)
     struct datapath_routes routes = {
         .capture = ci->capture.nets,
         .n_capture = ci->capture.n,
-        .bypass = ci->bypass.nets,
-        .n_bypass = ci->bypass.n,
-        .dns = ci->dns,
+        .bypass = ci->holes.nets,
+        .n_bypass = ci->holes.n,
+        .vnat = &ci->vnat,
+        .dns = ci->dns_here,
     };
 
     if (!s->env.datapath)
@@ -117,8 +119,8 @@ static void apply_resolv(struct session *s)
     if (!s->env.resolv)
         return;
     if (s->info.domain)
-        rc = resolvconf_write(s->env.resolv, &s->info.dns, s->config.namespace,
-                              s->info.domain, &err);
+        rc = resolvconf_write(s->env.resolv, &s->info.dns_here,
+                              s->config.namespace, s->info.domain, &err);
     else
         rc = resolvconf_restore(s->env.resolv, &err);
     if (rc < 0)
@@ -141,7 +143,8 @@ static int build(struct session *s, struct json_object *info,
     int rc = route_policy_read_local(&policy, err);
 
     if (rc == 0)
-        rc = cluster_info_build(&ci, info, s->config.json, &policy, err);
+        rc = cluster_info_build(&ci, info, s->config.json, &policy,
+                                &s->info.vnat, err);
     route_policy_release(&policy);
     if (rc < 0) {
         cluster_info_release(&ci);
@@ -154,23 +157,18 @@ static int build(struct session *s, struct json_object *info,
     return 0;
 }
 
-int session_apply(struct session *s, struct json_object *info,
-                  struct tp_error *err)
+static int apply(struct session *s, struct json_object *info,
+                 struct tp_error *err)
 {
-    int rc;
+    int rc = build(s, info, err);
 
-    if (!info)
-        return tp_error_set(err, -EBADMSG,
-                            "the manager says nothing about its cluster");
-    if (s->applied && json_object_equal(info, s->info_json))
-        return 0;
-    rc = build(s, info, err);
     if (rc == 0)
         rc = apply_routes(s, err);
     if (rc < 0)
         return rc;
+    json_object_get(info);
     json_object_put(s->info_json);
-    s->info_json = json_object_get(info);
+    s->info_json = info;
     s->direct.offered =
         json_get_bool(info, "direct", false) &&
         strcmp(json_get_str(s->config.json, "link", ""), "aggregated") != 0;
@@ -179,6 +177,65 @@ int session_apply(struct session *s, struct json_object *info,
     apply_log_level(s);
     s->applied = true;
     return 0;
+}
+
+int session_apply(struct session *s, struct json_object *info,
+                  struct tp_error *err)
+{
+    if (!info)
+        return tp_error_set(err, -EBADMSG,
+                            "the manager says nothing about its cluster");
+    if (s->applied && json_object_equal(info, s->info_json))
+        return 0;
+    return apply(s, info, err);
+}
+
+/* Whether the routes that there are now lead to other subnets being captured,
+ * or others being virtual. */
+static bool would_change(struct session *s)
+{
+    struct route_policy policy = {0};
+    struct cluster_info ci = {0};
+    bool changed = false;
+
+    if (route_policy_read_local(&policy, NULL) == 0 &&
+        cluster_info_build(&ci, s->info_json, s->config.json, &policy,
+                           &s->info.vnat, NULL) == 0)
+        changed = !json_object_equal(ci.subnets, s->info.subnets);
+    cluster_info_release(&ci);
+    route_policy_release(&policy);
+    return changed;
+}
+
+void session_routes_changed(void *arg)
+{
+    struct session *s = arg;
+    struct tp_error err = {0};
+
+    if (!s->applied || !would_change(s))
+        return;
+    log_info("the routes here have changed");
+    if (apply(s, s->info_json, &err) < 0)
+        log_error("%s", err.text);
+    session_notify(s);
+}
+
+void session_translate(const struct session *s, struct json_object *variables)
+{
+    if (!json_object_is_type(variables, json_type_object))
+        return;
+    json_object_object_foreach(variables, name, value)
+    {
+        char *text =
+            json_object_is_type(value, json_type_string)
+                ? vnat_text(&s->info.vnat, json_object_get_string(value))
+                : NULL;
+
+        (void)name;
+        if (text)
+            json_object_set_string(value, text);
+        free(text);
+    }
 }
 
 void session_unapply(struct session *s)

@@ -3,8 +3,8 @@
 #include "base/json.h"
 #include "config.h"
 #include "daemon/datapath.h"
-#include "daemon/proxy.h"
 #include "daemon/dns.h"
+#include "daemon/proxy.h"
 #include "daemon/resolvconf.h"
 #include "daemon/session_internal.h"
 
@@ -105,7 +105,9 @@ static void put_dns(const struct session *s, struct json_object *status)
     char text[SOCKADDR_TEXT], name[512];
 
     json_object_object_add(status, "dns", dns);
-    json_put_str(dns, "address", sockaddr_format_ip(&s->info.dns, text));
+    json_put_str(dns, "address", sockaddr_format_ip(&s->info.dns_here, text));
+    if (!sockaddr_equal(&s->info.dns, &s->info.dns_here))
+        json_put_str(dns, "real", sockaddr_format_ip(&s->info.dns, text));
     json_put_str(dns, "domain", domain);
     json_object_object_add(dns, "search", search);
     snprintf(name, sizeof(name), "%s.svc.%s", s->config.namespace, domain);

@@ -157,9 +157,11 @@ uint16_t tcp_capture_port(const struct tcp_capture *tc, int family)
 
 void tcp_capture_set_routes(struct tcp_capture *tc,
                             const struct capture_set *set,
+                            const struct vnat *vnat,
                             const union sockaddr_any *dns)
 {
     tc->set = set;
+    tc->vnat = vnat;
     tc->dns_addr = *dns;
     reset_others(tc, set);
 }

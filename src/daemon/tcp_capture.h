@@ -11,6 +11,7 @@
 #include "daemon/dns.h"
 #include "daemon/hold_queue.h"
 #include "daemon/shortcut.h"
+#include "daemon/vnat.h"
 #include "tunnel/tunnel.h"
 
 /* SYNs and connections that wait for the far end, at most. Beyond it SYNs are
@@ -28,11 +29,13 @@ void tcp_capture_destroy(struct tcp_capture *tc);
 /* The listener's port, 0 if the namespace has not that family. */
 uint16_t tcp_capture_port(const struct tcp_capture *tc, int family);
 
-/* What may be accepted from now on; the set is borrowed until replaced.
+/* What may be accepted from now on, and what its addresses stand for; both are
+ * borrowed until replaced.
  * Conversations with what is not captured any more are reset: their packets
  * would leave by another way. */
 void tcp_capture_set_routes(struct tcp_capture *tc,
                             const struct capture_set *set,
+                            const struct vnat *vnat,
                             const union sockaddr_any *dns);
 void tcp_capture_set_tunnel(struct tcp_capture *tc, struct tunnel *t);
 

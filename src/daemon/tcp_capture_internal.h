@@ -35,8 +35,8 @@ struct tcp_conn {
     struct tcp_capture *tc;
     enum tcp_conn_state state;
     struct tunnel_stream *stream;
-    union sockaddr_any dst;
-    uint64_t deadline; /* uv_now() */
+    union sockaddr_any dst; /* as the program sees it */
+    uint64_t deadline;      /* uv_now() */
     uint32_t seq;
     uint32_t packet;
     bool held;             /* packet waits for a verdict */
@@ -66,6 +66,7 @@ struct tcp_capture {
     struct shortcuts shortcuts;
     struct hold_queue *queue;
     const struct capture_set *set;
+    const struct vnat *vnat;
     union sockaddr_any dns_addr;
     struct tcp_accept *accept;
     uv_timer_t sweep;
@@ -90,6 +91,9 @@ struct tcp_conn *tcp_conn_create(struct tcp_capture *tc,
 struct tcp_conn *tcp_conn_find(struct tcp_capture *tc,
                                const union sockaddr_any *src,
                                const union sockaddr_any *dst);
+
+/* What c->dst stands for (vnat.h). */
+union sockaddr_any tcp_conn_far(const struct tcp_conn *c);
 
 /* Dials the far end, or waits for a link. */
 void tcp_conn_dial(struct tcp_conn *c);

@@ -150,8 +150,17 @@ static const struct tunnel_stream_ops conn_ops = {
     .closed_cb = conn_closed_cb,
 };
 
+union sockaddr_any tcp_conn_far(const struct tcp_conn *c)
+{
+    union sockaddr_any far = c->dst;
+
+    vnat_to_real(c->tc->vnat, &far);
+    return far;
+}
+
 void tcp_conn_dial(struct tcp_conn *c)
 {
+    union sockaddr_any far = tcp_conn_far(c);
     bool local = tcp_local_dial(c);
 
     if (!local && !c->tc->tunnel) {
@@ -163,7 +172,7 @@ void tcp_conn_dial(struct tcp_conn *c)
     c->deadline = uv_now(c->tc->loop) + DIAL_MS;
     if (local)
         return;
-    c->stream = tunnel_open_tcp(c->tc->tunnel, &c->dst, &conn_ops, c);
+    c->stream = tunnel_open_tcp(c->tc->tunnel, &far, &conn_ops, c);
     if (c->stream)
         return;
     if (errno == ESHUTDOWN) /* it is drained, and the next one is being made */

@@ -27,9 +27,10 @@ static void connected_cb(void *arg, int status, int fd)
 bool tcp_local_dial(struct tcp_conn *c)
 {
     struct tcp_capture *tc = c->tc;
+    union sockaddr_any far = tcp_conn_far(c);
     struct shortcut way;
 
-    if (c->local_tried || !shortcuts_find(&tc->shortcuts, &c->dst, false, &way))
+    if (c->local_tried || !shortcuts_find(&tc->shortcuts, &far, false, &way))
         return false;
     c->local_tried = true;
     c->op =

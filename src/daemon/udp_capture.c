@@ -57,6 +57,7 @@ struct udp_capture {
     struct tunnel *tunnel;
     struct shortcuts shortcuts;
     const struct capture_set *set;
+    const struct vnat *vnat;
     union sockaddr_any dns_addr;
     struct receiver v4, v6;
     uv_timer_t sweep;
@@ -153,12 +154,29 @@ static const struct tunnel_udp_ops flow_ops = {
     .closed_cb = flow_closed_cb,
 };
 
+/* What f->dst stands for (vnat.h). */
+static union sockaddr_any flow_far(const struct flow *f)
+{
+    union sockaddr_any far = f->dst;
+
+    vnat_to_real(f->uc->vnat, &far);
+    return far;
+}
+
+static bool flow_find_local(const struct flow *f, struct shortcut *way)
+{
+    union sockaddr_any far = flow_far(f);
+
+    return shortcuts_find(&f->uc->shortcuts, &far, true, way);
+}
+
 static int flow_open_tunnel(struct flow *f)
 {
     unsigned idle = sockaddr_port(&f->dst) == 53 ? DNS_IDLE_MS : FLOW_IDLE_MS;
+    union sockaddr_any far = flow_far(f);
 
     if (f->uc->tunnel)
-        f->tunnel = tunnel_udp_open(f->uc->tunnel, &f->dst, idle, &flow_ops, f);
+        f->tunnel = tunnel_udp_open(f->uc->tunnel, &far, idle, &flow_ops, f);
     return f->tunnel ? 0 : -ENOTCONN;
 }
 
@@ -174,7 +192,7 @@ static void flow_open_local(struct flow *f)
 {
     struct shortcut way;
 
-    if (shortcuts_find(&f->uc->shortcuts, &f->dst, true, &way))
+    if (flow_find_local(f, &way))
         f->local = udp_local_open(f->uc->loop, &way, flow_local_cb, f);
 }
 
@@ -287,8 +305,8 @@ static void sweep_local(struct udp_capture *uc)
 
     for (struct flow *f = uc->flows; f; f = next) {
         next = f->next;
-        if (f->local && (now - f->used > FLOW_IDLE_MS ||
-                         !shortcuts_find(&uc->shortcuts, &f->dst, true, &way)))
+        if (f->local &&
+            (now - f->used > FLOW_IDLE_MS || !flow_find_local(f, &way)))
             flow_end(f);
     }
 }
@@ -451,9 +469,11 @@ uint16_t udp_capture_port(const struct udp_capture *uc, int family)
 
 void udp_capture_set_routes(struct udp_capture *uc,
                             const struct capture_set *set,
+                            const struct vnat *vnat,
                             const union sockaddr_any *dns)
 {
     uc->set = set;
+    uc->vnat = vnat;
     uc->dns_addr = *dns;
 }
 

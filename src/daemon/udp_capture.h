@@ -13,6 +13,7 @@
 #include "daemon/capture_set.h"
 #include "daemon/dns.h"
 #include "daemon/shortcut.h"
+#include "daemon/vnat.h"
 #include "tunnel/tunnel.h"
 
 #define UDP_CAPTURE_FLOWS_MAX   4096
@@ -31,6 +32,7 @@ uint16_t udp_capture_port(const struct udp_capture *uc, int family);
 /* The set is borrowed until replaced. */
 void udp_capture_set_routes(struct udp_capture *uc,
                             const struct capture_set *set,
+                            const struct vnat *vnat,
                             const union sockaddr_any *dns);
 void udp_capture_set_tunnel(struct udp_capture *uc, struct tunnel *t);
 

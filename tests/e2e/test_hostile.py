@@ -246,9 +246,11 @@ def test_a_hostile_managers_subnets_are_rejected_with_reasons(captive):
     status, _ = captive
     rejected = {r["subnet"]: r["reason"] for r in status["subnets"]["rejected"]}
     routes = {route: "default route" for route in DEFAULT_ROUTES}
-    for subnet, reason in (WANTED | routes | {bridge(): ""}).items():
+    for subnet, reason in (WANTED | routes).items():
         assert subnet in rejected and reason in rejected[subnet], rejected
         assert subnet not in status["subnets"]["also"]
+    # The container's own network stays: the cluster gets virtual addresses.
+    assert bridge() in [v["subnet"] for v in status["subnets"]["virtual"]]
 
 
 def test_and_not_captured(captive):

@@ -1,10 +1,12 @@
-/* DNS answers: their records and TTLs, and the same given by another name. */
+/* DNS answers: their records and TTLs, and the same given by another name
+ * and with virtual addresses. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/dns_cache.h"
 #include "daemon/dns_msg.h"
 #include "daemon/dns_rewrite.h"
+#include "daemon/dns_translate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -71,8 +73,35 @@ static void check_cache(const uint8_t *msg, size_t len)
         abort();
 }
 
+/* A quarter of all addresses become virtual: once, and nothing else changes. */
+static void check_translated(const uint8_t *msg, size_t len)
+{
+    static struct vnat_pair pairs[2];
+    static const struct vnat v = {.pairs = pairs, .n = 2};
+    uint8_t *copy = malloc(len ? len : 1);
+    int records = count(msg, len), n;
+
+    if (!copy)
+        abort();
+    if (!pairs[0].real.family &&
+        (subnet_parse(&pairs[0].real, "0.0.0.0/2") < 0 ||
+         subnet_parse(&pairs[0].virt, "128.0.0.0/2") < 0 ||
+         subnet_parse(&pairs[1].real, "::/2") < 0 ||
+         subnet_parse(&pairs[1].virt, "8000::/2") < 0))
+        abort();
+    memcpy(copy, msg, len);
+    n = dns_translate(&v, copy, len);
+    if (n >= 0 && (records < 0 || count(copy, len) != records ||
+                   dns_translate(&v, copy, len) != 0))
+        abort();
+    if (n == 0 && memcmp(copy, msg, len) != 0)
+        abort();
+    free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    check_translated(data, size);
     check_renamed(DNS_RENAME_ALIAS, data, size);
     check_renamed(DNS_RENAME_OWNER, data, size);
     check_cache(data, size);

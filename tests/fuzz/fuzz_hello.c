@@ -22,7 +22,7 @@ static void check_info(struct json_object *hello)
 
     if (subnet_parse(&lan, "192.168.0.0/16") < 0)
         abort();
-    if (cluster_info_build(&ci, json_get(hello, "info"), session, &policy,
+    if (cluster_info_build(&ci, json_get(hello, "info"), session, &policy, NULL,
                            NULL) < 0)
         abort();
     for (size_t i = 0; i < ci.capture.n; i++) {

@@ -24,6 +24,7 @@ import traceback
 
 sys.dont_write_bytecode = True
 import harness as h  # noqa: E402
+import overlap  # noqa: E402
 from harness import IP, IP6, connect, here_sh, netns, rst  # noqa: E402
 
 TESTS = []
@@ -52,7 +53,8 @@ class World:
     def start_daemon(self, prefix=()):
         self.daemon = h.Process(
             h.HERE, [f"{self.build}/netns-daemon", "run",
-                     f"10.201.0.2:{h.PEER_PORT}", h.CAPTURE, h.BYPASS, h.DNS],
+                     f"10.201.0.2:{h.PEER_PORT}", f"{h.CAPTURE},{overlap.CAPTURE}",
+                     h.BYPASS, h.DNS],
             ready="ready", prefix=prefix)
         h.wait_for(lambda: self.daemon.stats()["link"], what="link")
 
@@ -856,6 +858,8 @@ def main():
     w = World(os.path.abspath(args.build))
     h.setup()
     try:
+        overlap.setup()
+        TESTS.extend(overlap.TESTS)
         start_servers()
         w.start_peer()
         failed = run_all(w, args.only)
@@ -863,6 +867,7 @@ def main():
         for p in (w.daemon, w.peer):
             if p and p.p.poll() is None:
                 p.kill()
+        overlap.teardown()
         h.teardown()
     sys.exit(1 if failed else 0)
 

@@ -3,6 +3,9 @@
  *
  *   netns-daemon run PEER CAPTURE,... BYPASS,...|- DNS|-
  *   netns-daemon fail-closed
+ *   netns-daemon routes
+ *
+ * A CAPTURE "REAL=VIRTUAL" is captured by virtual addresses.
  *
  * Signals: USR1 writes the state as one line of JSON to standard output, TERM
  * ends in order, HUP drops the link (a new one comes a second later), USR2
@@ -21,6 +24,8 @@
 #include "base/log.h"
 #include "daemon/datapath.h"
 #include "daemon/dns.h"
+#include "daemon/route_list.h"
+#include "daemon/vnat.h"
 #include "net/dial.h"
 
 #define MAX_SUBNETS 64
@@ -34,6 +39,8 @@ struct program {
     uv_timer_t redial;
     uv_signal_t usr1, usr2, term, hup, winch;
     struct subnet capture[MAX_SUBNETS], bypass[MAX_SUBNETS];
+    struct vnat_pair pairs[MAX_SUBNETS];
+    struct vnat vnat;
     size_t n_capture;
     struct datapath_routes routes;
 };
@@ -238,12 +245,32 @@ static void watch(struct program *p, uv_signal_t *s, uv_signal_cb cb, int no)
 
 /* --- main --------------------------------------------------------------- */
 
-static size_t parse_subnets(struct subnet *nets, char *text)
+/* "REAL=VIRTUAL"; false if it is no such pair. */
+static bool parse_pair(struct program *p, struct subnet *virtual, char *text)
+{
+    char *other = strchr(text, '=');
+    struct vnat_pair *pair = &p->pairs[p->vnat.n];
+
+    if (!other)
+        return false;
+    *other++ = '\0';
+    if (subnet_parse(&pair->real, text) < 0 ||
+        subnet_parse(&pair->virt, other) < 0)
+        return false;
+    *virtual = pair->virt;
+    p->vnat.n++;
+    return true;
+}
+
+static size_t parse_subnets(struct program *p, struct subnet *nets, char *text)
 {
     size_t n = 0;
 
     for (char *one = strtok(text, ","); one; one = strtok(NULL, ",")) {
-        if (n == MAX_SUBNETS || subnet_parse(&nets[n++], one) < 0) {
+        if (n < MAX_SUBNETS && (parse_pair(p, &nets[n], one) ||
+                                subnet_parse(&nets[n], one) == 0)) {
+            n++;
+        } else {
             fprintf(stderr, "bad subnet: %s\n", one);
             exit(2);
         }
@@ -254,11 +281,13 @@ static size_t parse_subnets(struct subnet *nets, char *text)
 static void parse(struct program *p, char **argv)
 {
     p->routes.capture = p->capture;
+    p->vnat.pairs = p->pairs;
+    p->routes.vnat = &p->vnat;
     p->routes.bypass = p->bypass;
-    p->n_capture = parse_subnets(p->capture, argv[1]);
+    p->n_capture = parse_subnets(p, p->capture, argv[1]);
     p->routes.n_capture = p->n_capture;
     if (strcmp(argv[2], "-") != 0)
-        p->routes.n_bypass = parse_subnets(p->bypass, argv[2]);
+        p->routes.n_bypass = parse_subnets(p, p->bypass, argv[2]);
     if (sockaddr_parse_hostport(&p->peer, argv[0]) < 0 ||
         (strcmp(argv[3], "-") != 0 &&
          sockaddr_parse(&p->routes.dns, argv[3], 53) < 0)) {
@@ -289,6 +318,18 @@ static int run(struct program *p, struct tp_error *err)
     return uv_loop_close(&p->loop);
 }
 
+static int print_routes(struct tp_error *err)
+{
+    struct subnet_list list = {0};
+    char text[SUBNET_TEXT];
+    int rc = route_list_read(&list, err);
+
+    for (size_t i = 0; i < list.n; i++)
+        puts(subnet_format(&list.nets[i], text));
+    subnet_list_release(&list);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     const struct rlimit files = {65536, 65536};
@@ -301,12 +342,16 @@ int main(int argc, char **argv)
     if (argc == 2 && !strcmp(argv[1], "fail-closed")) {
         if (datapath_fail_closed(&err) == 0)
             return 0;
+    } else if (argc == 2 && !strcmp(argv[1], "routes")) {
+        if (print_routes(&err) == 0)
+            return 0;
     } else if (argc == 6 && !strcmp(argv[1], "run")) {
         parse(&p, argv + 2);
         if (run(&p, &err) == 0)
             return 0;
     } else {
-        fprintf(stderr, "usage: netns-daemon run PEER CAPTURE BYPASS DNS\n");
+        fprintf(stderr, "usage: netns-daemon run PEER CAPTURE BYPASS DNS, "
+                        "fail-closed, routes\n");
         return 2;
     }
     fprintf(stderr, "%s\n", err.text);

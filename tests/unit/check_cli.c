@@ -11,10 +11,12 @@
 #include "base/json.h"
 #include "cli/cli_internal.h"
 #include "cli/client_config.h"
+#include "cli/host_routes.h"
 #include "cli/former.h"
 #include "cli/common_options.h"
 #include "cli/publish.h"
 #include "cli/reach.h"
+#include "cli/routing_check.h"
 #include "cli/session.h"
 #include "kube/kubeconfig_url.h"
 #include "suite.h"
@@ -342,6 +344,7 @@ START_TEST(the_users_file_is_strict)
         {"dns: {mappings: [a]}\n", "NAME=NAME or NAME=ADDRESS"},
         {"dns: {mappings: ['a=b c']}\n", "a=b c"},
         {"dns: {mappedNamespaces: [A_B]}\n", "a list of namespaces"},
+        {"routing: {vnat: [some]}\n", "'off', or a list of subnets"},
         {"managerNamespace: A_B\n", "name of a namespace"},
         {"logLevel: info\nlogLevel: warn\n", "given twice"},
         {"logLevel: ~\n", "logLevel"},
@@ -362,6 +365,95 @@ START_TEST(the_users_file_is_strict)
         client_config_release(&c);
     }
     put_config("");
+}
+END_TEST
+
+START_TEST(settings_that_contradict_each_other_are_refused)
+{
+    static const struct {
+        const char *text, *words; /* NULL: they do not */
+    } cases[] = {
+        {"alsoProxy: [10.1.0.0/16]\n  neverProxy: [10.1.0.0/24]\n", NULL},
+        {"alsoProxy: [10.1.0.0/16]\n  neverProxy: [10.1.0.0/16]\n",
+         "routing.neverProxy 10.1.0.0/16"},
+        {"vnat: ['off']\n", NULL},
+        {"vnat: ['off', all]\n", "goes with nothing else"},
+        {"vnat: [all, 10.9.0.0/16]\n", NULL},
+        {"vnat: [10.9.0.0/16]\n  allowConflictingSubnets: [10.9.0.0/16]\n",
+         "contradict"},
+        {"virtualSubnets: [10.0.0.0/8]\n  alsoProxy: [10.9.0.0/16]\n",
+         "routing.virtualSubnets 10.0.0.0/8"},
+        {"virtualSubnets: [198.18.0.0/15]\n  vnat: [pods]\n", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct client_config c;
+        struct tp_error err = {0};
+        char text[300];
+        int rc;
+
+        snprintf(text, sizeof(text), "routing:\n  %s", cases[i].text);
+        put_config(text);
+        ck_assert_int_eq(client_config_init(&c, &err), 0);
+        ck_assert_msg(client_config_read_file(&c, &err) == 0, "%s", err.text);
+        rc = routing_check(&c, &err);
+        ck_assert_msg((rc < 0) == (cases[i].words != NULL), "%s", text);
+        if (cases[i].words)
+            ck_assert_msg(strstr(err.text, cases[i].words) != NULL, "%s",
+                          err.text);
+        client_config_release(&c);
+    }
+    put_config("");
+}
+END_TEST
+
+START_TEST(routes_of_the_host_are_read)
+{
+    static const struct {
+        const char *line, *net; /* NULL: left out */
+    } v4[] = {
+        {"tun0\t0000000A\t0101A8C0\t0003\t0\t0\t50\t000000FF\t0\t0\t0",
+         "10.0.0.0/8"},
+        {"eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0", NULL},
+        {"tun0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000080\t0\t0\t0", NULL},
+        {"lo\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0", NULL},
+        {"*\t0000000A\t00000000\t0201\t0\t0\t0\t000000FF\t0\t0\t0", NULL},
+        {"eth0\t0000FEA9\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0", NULL},
+        {"Iface\tDestination\tGateway\tFlags", NULL},
+        {"", NULL},
+    };
+    static const struct {
+        const char *line, *net;
+    } v6[] = {
+        {"fd430000000000000000000000000000 40 "
+         "00000000000000000000000000000000 00 "
+         "00000000000000000000000000000000 00000100 00000001 00000000 00000001 "
+         "    tun0",
+         "fd43::/64"},
+        {"fe800000000000000000000000000000 40 "
+         "00000000000000000000000000000000 00 "
+         "00000000000000000000000000000000 00000100 00000001 00000000 00000001 "
+         "    eth0",
+         NULL},
+        {"fd43 40", NULL},
+    };
+    struct subnet net;
+    char text[SUBNET_TEXT];
+
+    for (size_t i = 0; i < sizeof(v4) / sizeof(v4[0]); i++) {
+        bool found = host_routes_parse_v4(v4[i].line, &net);
+
+        ck_assert_msg(found == (v4[i].net != NULL), "%s", v4[i].line);
+        if (found)
+            ck_assert_str_eq(subnet_format(&net, text), v4[i].net);
+    }
+    for (size_t i = 0; i < sizeof(v6) / sizeof(v6[0]); i++) {
+        bool found = host_routes_parse_v6(v6[i].line, &net);
+
+        ck_assert_msg(found == (v6[i].net != NULL), "%s", v6[i].line);
+        if (found)
+            ck_assert_str_eq(subnet_format(&net, text), v6[i].net);
+    }
 }
 END_TEST
 
@@ -650,6 +742,8 @@ int main(void)
     tcase_add_test(settings, former_containers_are_remembered);
     tcase_add_test(settings, the_later_layer_wins);
     tcase_add_test(settings, the_users_file_is_strict);
+    tcase_add_test(settings, settings_that_contradict_each_other_are_refused);
+    tcase_add_test(settings, routes_of_the_host_are_read);
     tcase_add_test(settings, session_has_what_the_daemon_needs);
     suite_add_tcase(s, settings);
     return suite_run(s);

@@ -9,6 +9,7 @@
 #include "daemon/dns_cache.h"
 #include "daemon/dns_rewrite.h"
 #include "daemon/dns_zone.h"
+#include "daemon/vnat.h"
 #include "dns_world.h"
 #include "suite.h"
 
@@ -545,6 +546,80 @@ START_TEST(a_mapped_name_is_answered_by_its_target)
 }
 END_TEST
 
+/* 10.43.0.0/16 is 246.0.0.0/16. */
+static void configure_virtual(void)
+{
+    struct vnat_pair one = {0};
+    struct vnat v = {.pairs = &one, .n = 1};
+    struct dns_config config = {.domain = "cluster.local",
+                                .subnets = &one.virt,
+                                .n_subnets = 1,
+                                .vnat = &v};
+
+    ck_assert_int_eq(subnet_parse(&one.real, "10.43.0.0/16"), 0);
+    ck_assert_int_eq(subnet_parse(&one.virt, "246.0.0.0/16"), 0);
+    ck_assert_int_eq(sockaddr_parse(&config.address, "10.43.0.10", 0), 0);
+    dns_set_cluster(dns, &config);
+}
+
+START_TEST(the_clusters_addresses_become_virtual)
+{
+    static const uint8_t virtual[] = {246, 0, 0, 7};
+    struct answer a, b, c = {0};
+    int fd;
+
+    configure_virtual();
+    serve_records(&cluster, a_record, sizeof(a_record), 1, 0);
+    serve_records(&upstream, a_record, sizeof(a_record), 1, 0);
+    dns_world_ask(&a, 1, "web.cluster.local");
+    dns_world_ask(&b, 2, "www.example.com");
+    SERVE_UNTIL(a.n && b.n);
+    ck_assert_str_eq(pair.opened_text, "10.43.0.10:53"); /* the real one */
+    ck_assert_mem_eq(a.msg + a.len - 4, virtual, 4);
+    ck_assert_mem_eq(b.msg + b.len - 4, a_record + 12, 4); /* as it was said */
+    dns_world_ask(&a, 1, "web.cluster.local");             /* kept */
+    ck_assert_mem_eq(a.msg + a.len - 4, virtual, 4);
+    configure_virtual();
+    fd = dns_world_open_tcp();
+    dns_world_send_tcp(fd, 9, "web.cluster.local");
+    SERVE_UNTIL(dns_world_recv_tcp(fd, &c));
+    close(fd);
+    ck_assert_mem_eq(c.msg + c.len - 4, virtual, 4);
+    serve_records(&cluster, "\300", 1, 1, 0);
+    dns_world_ask(&a, 1, "bad.cluster.local");
+    SERVE_UNTIL(a.n);
+    ck_assert_uint_eq(a.rcode, DNS_SERVFAIL);
+}
+END_TEST
+
+START_TEST(names_of_virtual_addresses_are_those_of_the_real_ones)
+{
+    static const uint8_t ptr[] = {0xc0, 12, 0, 12, 0,   1,   0,   0, 0,
+                                  30,   0,  5, 3,  'w', 'e', 'b', 0};
+    struct answer a = {0}, b = {0}, c = {0};
+    struct dns_question q;
+    uint8_t msg[512];
+
+    configure_virtual();
+    serve_records(&cluster, ptr, sizeof(ptr), 1, 0);
+    dns_query(dns, msg, dns_world_query(msg, 3, "7.0.0.246.in-addr.arpa", 12),
+              dns_world_reply_cb, &a);
+    SERVE_UNTIL(a.n);
+    ck_assert_str_eq(cluster.last_name, "7.0.43.10.in-addr.arpa");
+    ck_assert_int_eq(dns_msg_parse(&q, a.msg, a.len), 0);
+    ck_assert_str_eq(q.name, "7.0.0.246.in-addr.arpa");
+    ck_assert_mem_eq(a.msg + q.end, ptr, sizeof(ptr));
+    /* The real address is somebody else's here. */
+    dns_query(dns, msg, dns_world_query(msg, 4, "7.0.43.10.in-addr.arpa", 12),
+              dns_world_reply_cb, &b);
+    dns_query(dns, msg, dns_world_query(msg, 5, "0.246.in-addr.arpa", 12),
+              dns_world_reply_cb, &c);
+    SERVE_UNTIL(b.n && c.n);
+    ck_assert_uint_eq(upstream.queries, 1);
+    ck_assert_str_eq(cluster.last_name, "0.246.in-addr.arpa");
+}
+END_TEST
+
 START_TEST(wpad_is_answered_here)
 {
     struct answer a;
@@ -607,6 +682,8 @@ int main(void)
     tcase_add_test(tc, names_of_dockers_are_asked_for_each_time);
     tcase_add_test(tc, a_long_answer_is_cut_for_who_takes_only_a_short_one);
     tcase_add_test(tc, a_mapped_name_is_answered_by_its_target);
+    tcase_add_test(tc, the_clusters_addresses_become_virtual);
+    tcase_add_test(tc, names_of_virtual_addresses_are_those_of_the_real_ones);
     tcase_add_test(tc, wpad_is_answered_here);
     tcase_add_test(tc, who_waits_with_others_may_go);
     tcase_add_test(tc, nonsense_behind_a_mapping_is_servfail);

@@ -66,9 +66,10 @@ static size_t fake_mark(struct fake *f, uint8_t *msg, size_t len)
     f->last_id = dns_msg_id(msg);
     msg[2] |= (uint8_t)(0x80 | (f->tag ? 0x04 : 0) | (f->truncate ? 0x02 : 0));
     msg[3] = f->rcode;
+    ck_assert_int_eq(dns_msg_parse(&q, msg, len), 0);
+    memcpy(f->last_name, q.name, sizeof(q.name));
     if (!f->records)
         return len;
-    ck_assert_int_eq(dns_msg_parse(&q, msg, len), 0);
     memcpy(msg + q.end, f->records, f->records_len);
     memset(msg + 6, 0, 6);
     msg[7] = f->n_answers;

@@ -21,6 +21,7 @@ struct fake {
     bool tag, silent, truncate;
     unsigned queries, conns;
     uint16_t last_id;
+    char last_name[DNS_NAME_TEXT];
     uint8_t rcode;
     const void *records; /* what follows the question, */
     size_t records_len;
