@@ -61,11 +61,22 @@ double attributes_timeout(const struct mount *m, const struct node *n)
     return (double)(m->ttl - age) / 1000;
 }
 
-void attributes_stat(const struct node *n, struct stat *st)
+/* Bits that would give rights to who runs the file. This is the one way by
+ * which a mode gets to the kernel, so no answer of a server, however late,
+ * brings them there. Of directories they say something else. */
+static uint32_t shown_mode(const struct mount *m, const struct node *n)
+{
+    if (m->o->no_setid && S_ISREG(n->attr.mode))
+        return n->attr.mode & ~(uint32_t)(S_ISUID | S_ISGID);
+    return n->attr.mode;
+}
+
+void attributes_stat(const struct mount *m, const struct node *n,
+                     struct stat *st)
 {
     memset(st, 0, sizeof(*st));
     st->st_ino = n->ino;
-    st->st_mode = n->attr.mode;
+    st->st_mode = shown_mode(m, n);
     st->st_nlink = 1; /* SFTP 3 does not say */
     st->st_uid = n->attr.uid;
     st->st_gid = n->attr.gid;
@@ -83,7 +94,7 @@ void attributes_entry(const struct mount *m, struct node *n,
     memset(e, 0, sizeof(*e));
     e->ino = n->parent ? (fuse_ino_t)(uintptr_t)n : FUSE_ROOT_ID;
     e->attr_timeout = e->entry_timeout = attributes_timeout(m, n);
-    attributes_stat(n, &e->attr);
+    attributes_stat(m, n, &e->attr);
 }
 
 void attributes_reply_entry(struct mount *m, fuse_req_t req, struct node *n)

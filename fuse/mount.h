@@ -102,7 +102,9 @@ void attributes_set(struct mount *m, struct node *n, const struct attr *a,
 bool attributes_fresh(const struct mount *m, const struct node *n);
 /* For how long the kernel may keep them, seconds. */
 double attributes_timeout(const struct mount *m, const struct node *n);
-void attributes_stat(const struct node *n, struct stat *st);
+/* What stat(2) shows. */
+void attributes_stat(const struct mount *m, const struct node *n,
+                     struct stat *st);
 void attributes_entry(const struct mount *m, struct node *n,
                       struct fuse_entry_param *e);
 /* Answers a lookup and counts it. */

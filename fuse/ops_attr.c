@@ -38,7 +38,7 @@ static void end(struct attr_op *op, int err)
     if (err) {
         fuse_reply_err(op->req, errno_of(err));
     } else {
-        attributes_stat(op->node, &st);
+        attributes_stat(op->m, op->node, &st);
         fuse_reply_attr(op->req, &st, attributes_timeout(op->m, op->node));
     }
     if (op->file)

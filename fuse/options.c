@@ -50,6 +50,8 @@ static const struct option_row {
      "log"},
     {"follow_outside", FLAG, AT(follow_outside),
      "  show symbolic links that leave the mount"},
+    {"no_setid", FLAG, AT(no_setid),
+     "  do not show set-user-ID and set-group-ID bits of files"},
     {"timeout", SECONDS, AT(timeout),
      "=SECONDS  how long a lost link is waited for (30)"},
     {"attr_timeout", SECONDS, AT(attr_timeout),

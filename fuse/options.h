@@ -27,6 +27,7 @@ struct mount_options {
     char *fsname;
     bool read_only, allow_other, default_permissions;
     bool strict, async_names, follow_outside;
+    bool no_setid; /* set-id bits of files are not shown */
     bool foreground, debug;
     bool no_unmount;       /* who started us unmounts, and says so by SIGTERM */
     unsigned timeout;      /* seconds, of a link that is lost or silent */

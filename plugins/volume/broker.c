@@ -238,16 +238,18 @@ static int give(const struct broker *b, struct json_object *files)
     return rc;
 }
 
+/* A request is taken out of the socket when it was answered: if we end before
+ * that, it is the next broker's. */
 static int serve(struct broker *b)
 {
     int rc;
 
-    while ((rc = broker_wait(PROGRAM_SHARED_FD)) == 1) {
+    while ((rc = broker_peek(PROGRAM_SHARED_FD)) == 1) {
         struct json_object *files = ask_files(b);
 
         rc = give(b, files);
         json_object_put(files);
-        if (rc < 0)
+        if (rc < 0 || (rc = broker_wait(PROGRAM_SHARED_FD)) != 1)
             break;
     }
     return rc < 0 && rc != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -292,7 +294,7 @@ static int read_keys(struct broker *b, struct tp_error *err)
 }
 
 /* In this order: files are read, rights go, then comes the daemon. */
-int broker_run(const char *dir, const char *engagement)
+int broker_run(const char *dir, const char *engagement, bool again)
 {
     struct broker b = {.dir = dir, .engagement = engagement};
     struct tp_error err = {0};
@@ -306,7 +308,9 @@ int broker_run(const char *dir, const char *engagement)
         log_error("%s", err.text);
         return EXIT_FAILURE;
     }
-    if (!say_what_is_served(&b))
+    if (again)
+        close(PROGRAM_LINES_FD);
+    else if (!say_what_is_served(&b))
         return EXIT_SUCCESS; /* it said why */
     return serve(&b);
 }

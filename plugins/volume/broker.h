@@ -10,7 +10,10 @@
 #ifndef TP_VOLUME_BROKER_H
 #define TP_VOLUME_BROKER_H
 
-/* dir: the control volume of the daemon. Returns the program's status. */
-int broker_run(const char *dir, const char *engagement);
+#include <stdbool.h>
+
+/* dir: the control volume of the daemon. again: it takes the place of one that
+ * ended, and what is served has been said. Returns the program's status. */
+int broker_run(const char *dir, const char *engagement, bool again);
 
 #endif

@@ -4,6 +4,8 @@ libtp_volume_a_SOURCES = \
 	plugins/volume/confine.c plugins/volume/confine.h \
 	plugins/volume/keys.h \
 	plugins/volume/mounting.c plugins/volume/mounting.h \
+	plugins/volume/mounting_internal.h \
+	plugins/volume/mounting_programs.c \
 	plugins/volume/options.c plugins/volume/options.h \
 	plugins/volume/program.c plugins/volume/program.h \
 	plugins/volume/requests.c plugins/volume/requests.h \

@@ -29,7 +29,7 @@
 
 static const char usage[] =
     "usage: tp-volume             the plugin, started by Docker\n"
-    "       tp-volume broker DIRECTORY ENGAGEMENT   (internal)\n"
+    "       tp-volume broker DIRECTORY ENGAGEMENT [again]   (internal)\n"
     "       tp-volume --version\n";
 
 struct plugin {
@@ -128,8 +128,8 @@ int main(int argc, char **argv)
 {
     if (argc == 1)
         return plugin_run();
-    if (argc == 4 && !strcmp(argv[1], "broker"))
-        return broker_run(argv[2], argv[3]);
+    if ((argc == 4 || argc == 5) && !strcmp(argv[1], "broker"))
+        return broker_run(argv[2], argv[3], argc == 5);
     if (argc == 2 && !strcmp(argv[1], "--version")) {
         puts("tp-volume " VERSION);
         return EXIT_SUCCESS;

@@ -14,6 +14,9 @@
  *     ^-------------- failed ------------'                 | last id gone
  *     ^-------------------- both ended ---- DRAINING <-----'
  *
+ * A broker that ends while tp-mount goes on is started again: what is mounted
+ * stays, and a request that it had not answered is the next one's.
+ *
  * Requests of one volume are done one after the other. All waits are bounded.
  */
 #ifndef TP_VOLUME_MOUNTING_H

@@ -23,15 +23,25 @@ int broker_ask(int sock)
     return send(sock, &ask, 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 }
 
-int broker_wait(int sock)
+static int await(int sock, int flags)
 {
     char ask = 0;
     ssize_t n;
 
     do {
-        n = recv(sock, &ask, 1, 0);
+        n = recv(sock, &ask, 1, flags);
     } while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n == 1 && ask == ASK;
+}
+
+int broker_wait(int sock)
+{
+    return await(sock, 0);
+}
+
+int broker_peek(int sock)
+{
+    return await(sock, MSG_PEEK);
 }
 
 /* The two texts of a packet: both ended by NUL, and nothing behind them. */

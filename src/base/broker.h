@@ -27,6 +27,8 @@ void broker_answer_release(struct broker_answer *a);
 
 /* The broker's side; blocking. 1: a request; 0: nobody asks any more. */
 int broker_wait(int sock);
+/* The same, but the request stays until broker_wait() takes it. */
+int broker_peek(int sock);
 /* fd stays the caller's. */
 int broker_give(int sock, int fd, const char *hostkey, const char *key);
 int broker_refuse(int sock, const char *why);

@@ -2,6 +2,7 @@
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -258,3 +259,82 @@ def test_a_source_that_is_no_directory(server, source, tmp_path):
     text = refused(server.options(), source / "a", tmp_path)
     assert "Not a directory" in text
     assert "No such file" in refused(server.options(), source / "b", tmp_path)
+
+
+def shown(path):
+    return oct(path.lstat().st_mode & 0o7777)
+
+
+@pytest.fixture
+def without_nosuid(tmp_path):
+    """Another mount of the same files, as Docker's :ro makes it: nosuid and
+    nodev are flags of one mount, and this one has them not."""
+    made = []
+
+    def bind(point):
+        other = tmp_path / "other"
+        other.mkdir()
+        subprocess.run(["mount", "--bind", point, other], check=True)
+        made.append(other)
+        subprocess.run(["mount", "-o", "remount,bind,ro,suid,dev", other],
+                       check=True)
+        line = next(x for x in Path("/proc/self/mounts").open()
+                    if f" {other} " in x)
+        assert "nosuid" not in line and "nodev" not in line
+        return other
+
+    yield bind
+    for other in made:
+        subprocess.run(["umount", "-l", other], check=True)
+
+
+def uid_in(program):
+    out = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534",
+                          "--clear-groups", program, "-u"],
+                         capture_output=True, text=True, check=True)
+    return int(out.stdout)
+
+
+def test_setuid_never_works(mount, without_nosuid):
+    """SECURITY 11, with no_setid, as the volume plugin mounts."""
+    source = Path(tempfile.mkdtemp())
+    os.chmod(source, 0o755)
+    shutil.copy("/usr/bin/id", source / "id")
+    os.chmod(source / "id", 0o6755)
+    os.mknod(source / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    try:
+        point = without_nosuid(mount("no_setid", path=source).point)
+        assert uid_in(source / "id") == 0 # it would be root's
+        assert uid_in(point / "id") == 65534
+        assert os.listdir(point) == ["id"] and not (point / "null").exists()
+        assert shown(point / "id") == "0o755"
+    finally:
+        shutil.rmtree(source)
+
+
+def test_setid_bits_are_not_shown(mount, source):
+    """By no way that a mode gets to the kernel; they are the server's still."""
+    for name, mode in (("a", 0o6755), ("b", 0o4711), ("c", 0o2755),
+                       ("s", 0o1644)):
+        (source / name).touch()
+        os.chmod(source / name, mode)
+    (source / "d").mkdir()
+    os.chmod(source / "d", 0o3775)
+    point = mount("no_setid,attr_timeout=1").point
+    assert {e.name: oct(e.stat().st_mode & 0o7777) for e in os.scandir(point)} \
+        == {"a": "0o755", "b": "0o711", "c": "0o755", "s": "0o1644",
+            "d": "0o3775"}
+    with open(point / "a", "rb") as f:
+        assert oct(os.fstat(f.fileno()).st_mode & 0o7777) == "0o755"
+    fd = os.open(point / "new", os.O_CREAT | os.O_WRONLY, 0o4755)
+    assert oct(os.fstat(fd).st_mode & 0o7777) == "0o755"
+    os.fchmod(fd, 0o6711)
+    assert oct(os.fstat(fd).st_mode & 0o7777) == "0o711"
+    os.close(fd)
+    assert shown(source / "new") == "0o6711" # what chmod(2) said
+    os.chmod(source / "s", 0o4755) # while it is known
+    wait_for(lambda: shown(point / "s") == "0o755", 10, "the new mode")
+    os.link(point / "b", point / "e")
+    os.rename(point / "b", point / "f")
+    assert shown(point / "e") == shown(point / "f") == "0o711"
+    assert shown(source / "f") == "0o4711"

@@ -239,6 +239,23 @@ START_TEST(broker_hands_over_a_descriptor_and_keys)
 }
 END_TEST
 
+START_TEST(broker_requests_stay_until_taken)
+{
+    int pair[2];
+
+    broker_pair(pair);
+    ck_assert_int_eq(broker_peek(pair[1]), -EAGAIN);
+    ck_assert_int_eq(broker_ask(pair[0]), 0);
+    ck_assert_int_eq(broker_peek(pair[1]), 1);
+    ck_assert_int_eq(broker_peek(pair[1]), 1);
+    ck_assert_int_eq(broker_wait(pair[1]), 1);
+    ck_assert_int_eq(broker_peek(pair[1]), -EAGAIN);
+    close(pair[0]);
+    ck_assert_int_eq(broker_peek(pair[1]), 0);
+    close(pair[1]);
+}
+END_TEST
+
 START_TEST(broker_nonsense_is_an_error)
 {
     static const struct {
@@ -276,6 +293,7 @@ int main(void)
     tcase_add_test(tc, file_read_keeps_its_maximum);
     tcase_add_test(tc, file_read_waits_for_a_pipe);
     tcase_add_test(tc, broker_hands_over_a_descriptor_and_keys);
+    tcase_add_test(tc, broker_requests_stay_until_taken);
     tcase_add_test(tc, broker_nonsense_is_an_error);
     suite_add_tcase(s, tc);
     return suite_run(s);

@@ -420,6 +420,34 @@ START_TEST(test_a_mount_that_dies_can_be_made_again)
 }
 END_TEST
 
+/* What is mounted stays, and can connect again. */
+START_TEST(test_a_broker_that_dies_is_started_again)
+{
+    struct mounting *m = users_setup("printf '\\0' >&4; " STAY);
+    struct tp_error err = {0};
+
+    volumes.broker_program = script(
+        broker, "broker",
+        "test -z \"$4\" || { echo $4 >>again; " STAY "; }\n"
+        "echo '" FILES(MOUNT("/data")) "' >&4; sleep 0.1; exit 5");
+    ck_assert_msg(chdir(dir) == 0, "%s", err.text);
+    mounting_mount(m, "one", answered_cb, NULL);
+    await(1);
+    ck_assert_str_eq(last, "");
+    while (access("again", F_OK) < 0) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        usleep(1000);
+    }
+    ck_assert(mounting_is_up(m));
+    mounting_unmount(m, "one", answered_cb, NULL);
+    await(2);
+    ck_assert_str_eq(last, "");
+    ck_assert(mounting_is_idle(m));
+    ck_assert_uint_eq(runs("mount"), 1);
+    ck_assert_int_eq(chdir("/"), 0);
+}
+END_TEST
+
 START_TEST(test_the_end_of_the_plugin)
 {
     struct mounting *m = users_setup("printf '\\0' >&4; " STAY);
@@ -622,6 +650,7 @@ static void add_users(Suite *suite)
     tcase_add_test(tc, test_a_mount_that_fails_tells_why);
     tcase_add_test(tc, test_what_could_not_be_written_is_told);
     tcase_add_test(tc, test_a_mount_that_dies_can_be_made_again);
+    tcase_add_test(tc, test_a_broker_that_dies_is_started_again);
     tcase_add_test(tc, test_the_end_of_the_plugin);
     suite_add_tcase(suite, tc);
 }

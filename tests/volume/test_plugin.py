@@ -2,6 +2,8 @@
 stays after restarts."""
 import json
 import os
+import sqlite3
+import stat
 import subprocess
 import time
 
@@ -25,7 +27,8 @@ def test_a_container_reads_and_writes(volume, data):
 
 
 def test_trees_are_the_same(volume, data, tmp_path):
-    """cp -a and tar, both ways, by bytes and modes."""
+    """cp -a and tar, both ways, by bytes and modes. A setuid bit arrives, but is
+    not shown (SECURITY 11)."""
     make = ("mkdir -p /t/a/b; cd /t; head -c 3000000 /dev/urandom > big;"
             "head -c 100 /dev/urandom > a/small; ln -s ../big a/b/link;"
             "chmod 700 a; chmod 4755 a/small; chmod 600 big;"
@@ -35,11 +38,14 @@ def test_trees_are_the_same(volume, data, tmp_path):
             "find . -type f | sort | xargs sha256sum")
     script = (f"{make} ({show}) > /before; mkdir /v/cp /v/tar; cp -a /t/. /v/cp;"
               f"tar c . | tar xp -C /v/tar;"
+              "sed -i 's|small f 4755|small f 755|' /before; "
               f"for d in cp tar; do cd /v/$d; ({show}) > /after; "
               "diff /before /after || exit 9; done; cat /after; stat -c "
               "'%a %n' /v/cp/a")
     out = volume().sh(script).stdout
     assert "a/b/link l" in out and "700 /v/cp/a" in out
+    for way in ("cp", "tar"):
+        assert (data / way / "a/small").stat().st_mode & 0o7777 == 0o4755
 
 
 def test_read_only(volume, data):
@@ -195,6 +201,46 @@ def test_the_plugin_is_killed(plugin, volume, data):
     assert v.sh("echo new > /v/f; cat /v/f").stdout == "new\n"
 
 
+def broker_of(plugin):
+    return [p for p in plugin.pids()
+            if "broker" in read(f"/proc/{p}/cmdline").split("\0")]
+
+
+def test_a_broker_that_dies_is_started_again(plugin, volume, daemon, data):
+    """The mount stays, and gets the connections that it needs later."""
+    v = volume()
+    v.start(f"{DRIVER}-a")
+    docker("exec", f"{DRIVER}-a", "bash", "-c", "echo one > /v/f")
+    for turn in range(2):
+        (broker,) = broker_of(plugin)
+        os.kill(broker, 9)
+        daemon.cut()
+        assert docker("exec", f"{DRIVER}-a", "cat", "/v/f").stdout == "one\n"
+        (another,) = broker_of(plugin)
+        assert another != broker
+    # it is confined as the first one was
+    assert int(status_of(another, "CapEff"), 16) == 0
+    assert status_of(another, "Seccomp") == "2"
+    docker("rm", "-f", f"{DRIVER}-a")
+    wait_until("all have ended", lambda: not broker_of(plugin))
+
+
+def test_a_broker_that_dies_beside_a_silent_daemon(plugin, volume, daemon, data):
+    """It had taken a request and not answered it: that is the next one's."""
+    v = volume("engagement=web", "timeout=60")
+    v.start(f"{DRIVER}-a")
+    docker("exec", f"{DRIVER}-a", "bash", "-c", "echo one > /v/f")
+    daemon.silent = True
+    asked = daemon.asked
+    daemon.cut()
+    reader = subprocess.Popen(["docker", "exec", f"{DRIVER}-a", "cat", "/v/f"],
+                              stdout=subprocess.PIPE, text=True)
+    wait_until("it asks", lambda: daemon.asked > asked)
+    daemon.silent = False
+    os.kill(broker_of(plugin)[0], 9)
+    assert reader.communicate(timeout=30)[0] == "one\n"
+
+
 def test_the_daemon_is_restarted(volume, daemon, data):
     """Its sockets are made anew; a container goes on."""
     v = volume()
@@ -223,6 +269,36 @@ def test_another_pod_with_other_keys(volume, daemon, data, tmp_path):
 def test_control_volumes_stay(daemon):
     err = fails(docker("volume", "rm", f"tp-ctl-{DAEMON}", check=False))
     assert "in use" in err
+
+
+# ---- programs ----
+
+
+DATABASE = r"""
+import sqlite3, sys
+db = sqlite3.connect("/v/db", isolation_level=None, timeout=30)
+print(db.execute("pragma journal_mode=" + sys.argv[1]).fetchone()[0])
+db.execute("create table t(i integer primary key, t)")
+for i in range(100):
+    db.execute("insert into t values(?, hex(randomblob(500)))", (i,))
+db.execute("begin"); db.execute("delete from t"); db.execute("rollback")
+print(db.execute("select count(*) from t").fetchone()[0])
+print(db.execute("pragma integrity_check").fetchone()[0])
+"""
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_database(volume, data, mode):
+    """SQLite in an unmodified container; this machine's Python, as the image has
+    none."""
+    v = volume("engagement=web", "strict")
+    flags = ["-v", "/usr/bin/python3:/usr/bin/python3:ro", "-v",
+             "/usr/lib:/usr/lib:ro"]
+    out = docker("run", "--rm", "-v", f"{v.name}:/v", *flags, IMAGE, "python3",
+                 "-c", DATABASE, mode).stdout
+    assert out.split() == [mode, "100", "ok"]
+    with sqlite3.connect(data / "db") as db:
+        assert db.execute("select count(*) from t").fetchone() == (100,)
 
 
 # ---- bounds ----------------------------------------------------------------
@@ -291,6 +367,24 @@ def test_who_speaks_with_the_cluster_has_no_rights(plugin, volume, data):
         assert status_of(pid, "NoNewPrivs") == "1"
     for pid in others:  # PID 1, and tp-mount's mounter
         assert int(status_of(pid, "CapEff"), 16) & ~(1 << 21) == 0
+
+
+@pytest.mark.parametrize("how", ["ro", "rw", "readonly"])
+def test_setuid_and_devices_never_work(volume, data, how):
+    """SECURITY 11: Docker's own read-only makes a mount without nosuid and
+    nodev."""
+    v = volume()
+    v.sh("cp /usr/bin/id /v/id")
+    (data / "id").chmod(0o6755)
+    os.mknod(data / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    flags = ["-v", f"{v.name}:/x:{how}"] if how != "readonly" else [
+        "--mount", f"type=volume,source={v.name},target=/x,readonly"]
+    out = docker("run", "--rm", "--user", "4321:4321", *flags, IMAGE, "bash", "-c",
+                 "/x/id -u; /x/id -g; stat -c %a /x/id; ls /x;"
+                 "cat /x/null && echo there; touch /x/y && echo written",
+                 check=False)
+    assert out.stdout.split() == ["4321", "4321", "755", "id"] + (
+        ["written", ] if how == "rw" else []), out
 
 
 def secrets_of(plugin, daemon):
