@@ -123,6 +123,12 @@ FUZZ_TARGETS += fuzz_sftpd
 fuzz_sftpd_SOURCES = tests/fuzz/fuzz_sftpd.c
 fuzz_sftpd_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_sftpd_LDADD = $(SFTPD_LIBS)
+
+FUZZ_TARGETS += fuzz_volume
+fuzz_volume_SOURCES = tests/fuzz/fuzz_volume.c
+fuzz_volume_CPPFLAGS = -I$(top_srcdir) $(AM_CPPFLAGS)
+fuzz_volume_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_volume_LDADD = $(VOLUME_LIBS)
 endif
 
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
