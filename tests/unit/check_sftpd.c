@@ -263,6 +263,58 @@ START_TEST(directories_are_listed)
 }
 END_TEST
 
+/* The entry's type and size as a listing says them, in its attributes and in the
+ * line for people. */
+static void check_entry(const struct sftp_name *name, mode_t type, uint64_t size)
+{
+    static const char letters[] = {[S_IFREG >> 12] = '-', [S_IFDIR >> 12] = 'd'};
+
+    ck_assert_uint_ne(name->attrs.flags & SFTP_ATTR_PERMISSIONS, 0);
+    ck_assert_uint_eq(name->attrs.mode & S_IFMT, type);
+    ck_assert_int_eq(name->longname.data[0], letters[type >> 12]);
+    if (type == S_IFREG)
+        ck_assert_uint_eq(name->attrs.size, size);
+}
+
+/* Above exports: one that is a file (a subPath) is listed as one, with its own
+ * attributes; the ways are directories; what is not there has no attributes. */
+START_TEST(files_among_exports_are_listed)
+{
+    struct answer a = ASK(.type = SFTP_OPENDIR, .path = TEXT("/etc"));
+    char bytes[SFTP_HANDLE_MAX];
+    struct sftp_text handle;
+    struct sftp_name name;
+    uint32_t left;
+    unsigned seen = 0;
+
+    ck_assert_int_eq(unlink(file_at("one.conf")), 0);
+    put_file("one.conf", "another"); /* as the kubelet replaces it */
+    sftp_decode_handle(&a.body, &handle);
+    memcpy(bytes, handle.data, handle.len);
+    handle.data = bytes;
+    a = ASK(.type = SFTP_READDIR, .handle = handle);
+    ck_assert_int_eq(sftp_decode_names(&a.body, &left), 0);
+    ck_assert_uint_eq(left, 2);
+    while (sftp_next_name(&a.body, &left, &name) == 1) {
+        bool is_file = name.name.len == 8;
+
+        check_entry(&name, is_file ? S_IFREG : S_IFDIR, 7);
+        seen |= is_file ? 1 : 2;
+    }
+    ck_assert_uint_eq(seen, 3);
+    ck_assert_int_eq(unlink(file_at("one.conf")), 0);
+    a = ASK(.type = SFTP_OPENDIR, .path = TEXT("/etc"));
+    sftp_decode_handle(&a.body, &handle);
+    memcpy(bytes, handle.data, handle.len);
+    handle.data = bytes;
+    a = ASK(.type = SFTP_READDIR, .handle = handle);
+    ck_assert_int_eq(sftp_decode_names(&a.body, &left), 0);
+    while (sftp_next_name(&a.body, &left, &name) == 1)
+        if (name.name.len == 8)
+            ck_assert_uint_eq(name.attrs.flags, 0);
+}
+END_TEST
+
 START_TEST(nothing_leads_out)
 {
     static const char *const paths[] = {
@@ -711,6 +763,7 @@ static Suite *sftpd_suite(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, exports_are_there);
     tcase_add_test(tc, directories_are_listed);
+    tcase_add_test(tc, files_among_exports_are_listed);
     tcase_add_test(tc, nothing_leads_out);
     tcase_add_test(tc, mounts_below_are_not_served);
     tcase_add_test(tc, links_within_are_followed);
