@@ -232,17 +232,65 @@ def test_two_clients_names(mount):
     assert (two / "e" / "a").is_dir()
 
 
-def test_a_database(mount, tmp_path):
-    """SQLite, strict, journal in both kinds."""
+def sqlite(path, script):
+    return subprocess.run(["sqlite3", "-cmd", ".timeout 20000", path],
+                          input=script, text=True, capture_output=True,
+                          check=True, timeout=120).stdout.split()
+
+
+@pytest.mark.parametrize("mode", ["delete", "truncate", "persist", "wal"])
+def test_a_database(mount, source, tmp_path, mode):
+    """SQLite, strict: transactions, one that is taken back, and the file is
+    whole where the server has it."""
     m = mount("strict")
-    for mode in ("delete", "truncate"):
-        script = f"pragma journal_mode={mode}; create table t{mode}(i, t);"
-        script += "".join(f"insert into t{mode} values({i}, hex(randomblob(50)));"
-                          for i in range(50))
-        script += f"select count(*) from t{mode}; pragma integrity_check;"
-        out = subprocess.run(["sqlite3", m.point / "db"], input=script,
-                             text=True, capture_output=True, check=True).stdout
-        assert out.split() == [mode, "50", "ok"]
+    inserts = "".join(f"insert into t values({i}, hex(randomblob(50)));"
+                      for i in range(50))
+    assert sqlite(m.point / "db", f"pragma journal_mode={mode}; create table "
+                  f"t(i integer primary key, t); {inserts} begin; delete from t;"
+                  "rollback; select count(*) from t;") == [mode, "50"]
+    assert sqlite(m.point / "db", "begin; update t set t = hex(randomblob(5000));"
+                  "commit; select count(*), sum(length(t)) from t; "
+                  "pragma integrity_check;") == ["50|500000", "ok"]
+    assert m.unmount() == 0, m.text()
+    assert sqlite(source / "db", "pragma journal_mode; select count(*) from t;"
+                  "pragma integrity_check;") == [
+                      mode if mode == "wal" else "delete", "50", "ok"]
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_database_of_many(mount, source, mode):
+    """Four processes of one machine at once; locks and, for WAL, shared memory
+    are those of its kernel."""
+    m = mount("strict")
+    sqlite(m.point / "db", f"pragma journal_mode={mode}; create table t(n);")
+    insert = "".join(f"insert into t values({i});" for i in range(25))
+    writers = [subprocess.Popen(["sqlite3", "-cmd", ".timeout 60000",
+                                 m.point / "db", insert],
+                                stderr=subprocess.PIPE, text=True)
+               for _ in range(4)]
+    assert [(w.communicate(timeout=120)[1], w.returncode)
+            for w in writers] == [("", 0)] * 4
+    assert sqlite(m.point / "db", "select count(*), sum(n) from t;"
+                  "pragma integrity_check;") == ["100|1200", "ok"]
+
+
+def test_a_database_that_is_killed(mount, source):
+    """In a transaction: the next one takes it back."""
+    m = mount("strict")
+    sqlite(m.point / "db", "create table t(n); insert into t values(1);")
+    killed = subprocess.Popen(["sqlite3", m.point / "db"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True)
+    killed.stdin.write("pragma cache_size=1; begin; with recursive c(n) as "
+                       "(select 2 union all select n + 1 from c where n < 5000)"
+                       " insert into t select n from c; select 'there';\n")
+    killed.stdin.flush()
+    assert killed.stdout.readline() == "there\n"
+    killed.kill()
+    killed.wait()
+    assert (source / "db-journal").stat().st_size > 0
+    assert sqlite(m.point / "db", "select count(*) from t; "
+                  "pragma integrity_check;") == ["1", "ok"]
 
 
 def test_memory_stays_bounded(mount, source):
