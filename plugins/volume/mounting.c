@@ -203,7 +203,8 @@ static void late_cb(uv_timer_t *timer)
     struct mounting *m = timer->data;
 
     if (m->state == LOOKING || m->state == STARTING) {
-        mounting_set_error(m, "tp-daemon or the cluster does not answer: see tp status");
+        mounting_set_error(
+            m, "tp-daemon or the cluster does not answer: see tp status");
         mounting_give_up(m);
     } else if (m->state == DRAINING && !m->nudged) {
         nudge(m);

@@ -36,7 +36,8 @@ struct mounting {
     char error[512]; /* of this try */
 };
 
-/* ---- mounting_programs.c -------------------------------------------------- */
+/* ---- mounting_programs.c --------------------------------------------------
+ */
 
 /* Starts the broker, and tp-mount once that has said what is served; 0 or a
  * negative errno. dir: the daemon's control volume. */
@@ -46,7 +47,8 @@ void mounting_give_up(struct mounting *m);
 void mounting_close_ends(struct mounting *m);
 void mounting_again_cb(uv_timer_t *timer);
 
-/* ---- mounting.c ------------------------------------------------------------ */
+/* ---- mounting.c ------------------------------------------------------------
+ */
 
 /* The first one counts. */
 void mounting_set_error(struct mounting *m, const char *text);

@@ -37,7 +37,8 @@ void mounting_give_up(struct mounting *m)
     mounting_close_ends(m);
 }
 
-/* ---- tp-mount ------------------------------------------------------------- */
+/* ---- tp-mount -------------------------------------------------------------
+ */
 
 static void mount_line_cb(void *arg, const char *line)
 {

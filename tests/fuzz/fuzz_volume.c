@@ -43,10 +43,10 @@ static void start(void)
 /* A volume's options are good, or one line says why not. */
 static bool is_usable(const struct volume_options *o)
 {
-    return o->control || (o->engagement && *o->engagement &&
-                          (!o->mount || *o->mount == '/') &&
-                          (!o->dir || (*o->dir != '/' &&
-                                       strncmp(o->dir, "../", 3) != 0)));
+    return o->control ||
+           (o->engagement && *o->engagement &&
+            (!o->mount || *o->mount == '/') &&
+            (!o->dir || (*o->dir != '/' && strncmp(o->dir, "../", 3) != 0)));
 }
 
 static void check_options(struct json_object *opts)

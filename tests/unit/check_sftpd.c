@@ -263,11 +263,13 @@ START_TEST(directories_are_listed)
 }
 END_TEST
 
-/* The entry's type and size as a listing says them, in its attributes and in the
- * line for people. */
-static void check_entry(const struct sftp_name *name, mode_t type, uint64_t size)
+/* The entry's type and size as a listing says them, in its attributes and in
+ * the line for people. */
+static void check_entry(const struct sftp_name *name, mode_t type,
+                        uint64_t size)
 {
-    static const char letters[] = {[S_IFREG >> 12] = '-', [S_IFDIR >> 12] = 'd'};
+    static const char letters[] = {[S_IFREG >> 12] = '-',
+                                   [S_IFDIR >> 12] = 'd'};
 
     ck_assert_uint_ne(name->attrs.flags & SFTP_ATTR_PERMISSIONS, 0);
     ck_assert_uint_eq(name->attrs.mode & S_IFMT, type);

@@ -426,10 +426,10 @@ START_TEST(test_a_broker_that_dies_is_started_again)
     struct mounting *m = users_setup("printf '\\0' >&4; " STAY);
     struct tp_error err = {0};
 
-    volumes.broker_program = script(
-        broker, "broker",
-        "test -z \"$4\" || { echo $4 >>again; " STAY "; }\n"
-        "echo '" FILES(MOUNT("/data")) "' >&4; sleep 0.1; exit 5");
+    volumes.broker_program =
+        script(broker, "broker",
+               "test -z \"$4\" || { echo $4 >>again; " STAY "; }\n"
+               "echo '" FILES(MOUNT("/data")) "' >&4; sleep 0.1; exit 5");
     ck_assert_msg(chdir(dir) == 0, "%s", err.text);
     mounting_mount(m, "one", answered_cb, NULL);
     await(1);
