@@ -18,6 +18,7 @@ CHART_FILES = \
 	chart/tp/templates/networkpolicy.yaml \
 	chart/tp/templates/rbac.yaml \
 	chart/tp/templates/restore-services.yaml \
+	chart/tp/templates/service-direct.yaml \
 	chart/tp/templates/service.yaml \
 	chart/tp/templates/test.yaml \
 	chart/tp/templates/uninstall.yaml \
@@ -26,7 +27,7 @@ EXTRA_DIST += $(CHART_FILES) chart/README.md
 
 # The chart is carried in tp: packed so that the same files give the same bytes,
 # then turned into an array.
-chart/tp.tar.gz: $(CHART_FILES)
+chart/tp.tar.gz: $(CHART_FILES) $(top_srcdir)/chart/local.mk
 	$(AM_V_GEN)$(MKDIR_P) chart && tar --no-recursion --mtime=@0 --owner=0 \
 		--group=0 --numeric-owner --mode=u=rwX,go=rX --format=gnu \
 		-C $(top_srcdir)/chart -cf - tp tp/templates \

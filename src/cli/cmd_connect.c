@@ -12,50 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "cli/apicheck.h"
-#include "cli/cli_internal.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
-#include "cli/container.h"
-#include "cli/daemon.h"
-#include "cli/former.h"
-#include "cli/helper.h"
-#include "cli/image.h"
+#include "cli/connect_internal.h"
 #include "cli/publish.h"
 #include "cli/session.h"
-#include "cli/volume_plugin.h"
 #include "kube/kubeconfig_url.h"
-
-#define ASK_MS         20000
-#define MAX_NETWORKS   16
-#define START_TRIES    200
-#define END_TRIES      20
-#define START_PAUSE_NS 50000000L
-
-struct connect {
-    struct cli *cli;
-    const char *name;
-    struct kube_context kube;
-    struct client_config config;
-    struct kube_credentials plugin;
-    struct engine *engine;
-    struct daemon daemon;
-    struct reach reach;
-    struct volume_plugin volumes;
-    char *volume; /* the control volume, or NULL: volumes are not offered */
-    struct json_object *exposed, *bindings, *hosts;
-    struct json_object *session;
-    char *container; /* id of the one that is used */
-    bool made;       /* by this call */
-    bool asked;      /* a session was begun in it by this call */
-    bool refused;    /* the daemon itself said why */
-    int signals;     /* signalfd, or -1 */
-    char *code;
-};
 
 /* ---- flags ---- */
 
@@ -93,6 +59,16 @@ static int parse_hosts(struct connect *c, struct tp_error *err)
     return 0;
 }
 
+static int check_way(struct cli *cli, struct tp_error *err)
+{
+    const char *way = cli_get(cli, "link");
+
+    if (!way || !strcmp(way, "auto") || !strcmp(way, "aggregated"))
+        return 0;
+    tp_error_set(err, -EINVAL, "--link %s: must be auto or aggregated", way);
+    return cli_fail(cli, "usage", err);
+}
+
 static int read_settings(struct connect *c, struct tp_error *err)
 {
     int rc;
@@ -101,6 +77,8 @@ static int read_settings(struct connect *c, struct tp_error *err)
     if (!c->name)
         return -EINVAL;
     rc = parse_publish(c, err);
+    if (rc == 0)
+        rc = check_way(c->cli, err);
     if (rc == 0)
         rc = parse_hosts(c, err);
     if (rc == 0)
@@ -216,12 +194,13 @@ static int build_session(struct connect *c, struct tp_error *err)
     if (rc < 0)
         return rc;
     in.host_subnets = subnets;
+    in.link = cli_get(c->cli, "link");
     in.volumes = c->volume ? c->volumes.keys : NULL;
     c->session = session_build(&in, err);
     return c->session ? 0 : err->code;
 }
 
-/* ---- the container ---- */
+/* ---- all of it ---- */
 
 /* From here on Ctrl-C is a readable descriptor. */
 static int catch_signals(struct connect *c, struct tp_error *err)
@@ -241,327 +220,6 @@ static int catch_signals(struct connect *c, struct tp_error *err)
     return 0;
 }
 
-/* Who joined a former life of the container does not come back by itself. */
-static void warn_dead(struct connect *c)
-{
-    cleanup_json struct json_object *joined = NULL;
-
-    if (daemon_list_joined(c->engine, &c->daemon, false, &joined, NULL) == 0)
-        daemon_warn_dead(c->cli, joined);
-}
-
-static int replace_leftover(struct connect *c, struct tp_error *err)
-{
-    if (c->daemon.state != DAEMON_STOPPED)
-        return 0;
-    warn_dead(c);
-    return engine_container_remove(c->engine, c->daemon.id, err);
-}
-
-static int make_container(struct connect *c, struct tp_error *err)
-{
-    const char *networks[MAX_NETWORKS + 2] = {NULL};
-    struct container_options o = {.name = c->name,
-                                  .hostname = cli_get(c->cli, "hostname"),
-                                  .networks = networks,
-                                  .exposed = c->exposed,
-                                  .bindings = c->bindings,
-                                  .hosts = c->hosts,
-                                  .volume = c->volume,
-                                  .volume_driver = c->volumes.name};
-    size_t count = 0, asked = cli_count(c->cli, "network");
-    int rc;
-
-    if (asked > MAX_NETWORKS)
-        return tp_error_set(err, -E2BIG, "too many --network");
-    if (c->reach.network && c->reach.sole)
-        o.network = c->reach.network;
-    else if (c->reach.network)
-        networks[count++] = c->reach.network;
-    for (size_t i = 0; i < asked; i++) {
-        const char *name = cli_get_nth(c->cli, "network", i);
-
-        if (!c->reach.network || strcmp(name, c->reach.network) != 0)
-            networks[count++] = name;
-    }
-    rc = image_ensure(c->cli, c->engine, &o.image, err);
-    if (rc == 0)
-        rc = replace_leftover(c, err);
-    if (rc < 0)
-        return rc;
-    cli_progress(c->cli, "Starting the container %s ...", c->name);
-    rc = container_start(c->engine, &o, &c->container, err);
-    c->made = rc == 0;
-    if (c->made)
-        former_note(c->name, c->container);
-    return rc;
-}
-
-/* Flags that say how the container is made do nothing for one that runs. */
-static int use_container(struct connect *c, struct tp_error *err)
-{
-    static const char *const flags[] = {"publish", "hostname", "add-host",
-                                        "network"};
-
-    c->container = strdup(c->daemon.id);
-    if (c->daemon.restarted)
-        warn_dead(c);
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-        if (cli_has(c->cli, flags[i]))
-            cli_warn(c->cli,
-                     "--%s does nothing: the container '%s' runs already; "
-                     "'tp quit' it first",
-                     flags[i], c->name);
-    }
-    return c->container ? 0 : tp_error_set(err, -ENOMEM, "out of memory");
-}
-
-/* What another tp connect has made and not started yet is no leftover. */
-static void await_start(struct connect *c)
-{
-    for (int tries = 0; tries < START_TRIES && c->daemon.unstarted; tries++) {
-        nanosleep(&(struct timespec){.tv_nsec = START_PAUSE_NS}, NULL);
-        daemon_release(&c->daemon);
-        if (daemon_find(&c->daemon, c->engine, c->name, NULL) < 0)
-            return;
-    }
-}
-
-/* The name is taken as soon as somebody else begins to make his container. */
-static void await_other(struct connect *c)
-{
-    for (int tries = 0;
-         tries < START_TRIES && c->daemon.state != DAEMON_RUNNING; tries++) {
-        if (tries > 0)
-            nanosleep(&(struct timespec){.tv_nsec = START_PAUSE_NS}, NULL);
-        daemon_release(&c->daemon);
-        if (daemon_find(&c->daemon, c->engine, c->name, NULL) < 0)
-            return;
-    }
-}
-
-static int get_container(struct connect *c, struct tp_error *err)
-{
-    int rc;
-
-    await_start(c);
-    if (c->daemon.state == DAEMON_RUNNING)
-        return use_container(c, err);
-    rc = make_container(c, err);
-    if (rc != -EEXIST)
-        return rc;
-    /* Somebody was faster; his container is as good. */
-    await_other(c);
-    if (c->daemon.state == DAEMON_RUNNING)
-        return use_container(c, err);
-    tp_error_set(err, rc,
-                 "another tp connect is just making the container '%s', which "
-                 "does not run yet: try again",
-                 c->name);
-    return cli_fail(c->cli, "busy", err);
-}
-
-/* ---- the session ---- */
-
-static int explain(struct connect *c, struct tp_error *err)
-{
-    const char *code = c->code ? c->code : "failed";
-
-    c->refused = true;
-    if (!strcmp(code, "busy")) {
-        char text[300];
-
-        /* What the daemon says up to its own advice. */
-        snprintf(text, sizeof(text), "%.*s", (int)strcspn(err->text, ";"),
-                 err->text);
-        tp_error_set(err, err->code,
-                     "%s; end it by 'tp quit --name %s', or use another --name",
-                     text, c->name);
-    } else if (!strcmp(code, "refused") && strstr(err->text, "forbidden")) {
-        char text[400];
-
-        snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, err->text);
-        tp_error_set(
-            err, err->code,
-            "%s: an administrator grants it by the ClusterRole tp-user", text);
-    }
-    return cli_fail(c->cli, code, err);
-}
-
-/* Why a daemon that was talked to does not answer any more. */
-static int explain_end(struct connect *c, int rc, struct tp_error *err)
-{
-    cleanup_free char *log = NULL;
-    struct daemon d = {0};
-    bool gone = false;
-
-    /* Docker shows it for a moment after its end. */
-    for (int tries = 0; tries < END_TRIES && !gone; tries++) {
-        daemon_release(&d);
-        if (daemon_find(&d, c->engine, c->container, NULL) == 0)
-            gone = d.state == DAEMON_ABSENT;
-        nanosleep(&(struct timespec){.tv_nsec = START_PAUSE_NS}, NULL);
-    }
-    if (gone)
-        rc = tp_error_set(err, -EIO,
-                          "the container '%s' was removed while connecting",
-                          c->name);
-    else if (d.state == DAEMON_STOPPED && c->made &&
-             engine_container_log(c->engine, c->container, 3, &log, NULL) == 0)
-        rc = tp_error_set(err, -EIO, "the container '%s' ended at once: %s",
-                          c->name, log);
-    daemon_release(&d);
-    return rc;
-}
-
-static int begin_session(struct connect *c, bool *already, struct tp_error *err)
-{
-    cleanup_json struct json_object *request = daemon_request("connect");
-    cleanup_json struct json_object *answer = NULL;
-    int rc;
-
-    json_object_object_add(request, "session", json_object_get(c->session));
-    rc = daemon_ask(c->engine, c->container, request, ASK_MS, &answer, &c->code,
-                    err);
-    if (rc == -EPROTO)
-        return explain(c, err);
-    if (rc < 0)
-        return rc;
-    *already = json_get_bool(answer, "already", false);
-    c->asked = !*already;
-    return 0;
-}
-
-/* Takes one line of the answer to `wait`. 1: the status; 0: go on. */
-static int take_line(struct connect *c, struct json_object *line,
-                     struct tp_error *err)
-{
-    const char *progress = json_get_str(line, "progress", NULL);
-    const char *error = json_get_str(line, "error", NULL);
-
-    if (json_get(line, "state"))
-        return 1;
-    if (progress)
-        cli_progress(c->cli, "%s ...", progress);
-    if (!error)
-        return 0;
-    tp_error_set(err, -EPROTO, "%s", error);
-    c->code = strdup(json_get_str(line, "code", "failed"));
-    return explain(c, err);
-}
-
-static int wait_connected(struct connect *c, struct json_object **status,
-                          struct tp_error *err)
-{
-    cleanup_json struct json_object *request = daemon_request("wait");
-    long ms = client_config_ms(&c->config, CONFIG_CONNECT_TIMEOUT);
-    struct daemon_ctl *ctl;
-    int rc = 0;
-
-    json_object_object_add(request, "timeout",
-                           json_object_new_int64((ms + 999) / 1000));
-    cli_progress(c->cli, "Connecting ...");
-    ctl = daemon_ctl_open(c->engine, c->container, request, err);
-    if (!ctl)
-        return err->code;
-    while (rc == 0) {
-        cleanup_json struct json_object *line = NULL;
-
-        rc = daemon_ctl_read(ctl, (int)ms + 10000, &line, err);
-        if (rc == 0)
-            rc = tp_error_set(err, -EIO, "the daemon ended unexpectedly");
-        else if (rc > 0)
-            rc = take_line(c, line, err);
-        if (rc > 0)
-            *status = json_object_get(line);
-    }
-    daemon_ctl_close(ctl);
-    return rc < 0 ? rc : 0;
-}
-
-static bool list_has(struct json_object *list, const char *text)
-{
-    for (size_t i = 0; i < json_array_len(list); i++) {
-        if (!strcmp(json_object_get_string(json_object_array_get_idx(list, i)),
-                    text))
-            return true;
-    }
-    return false;
-}
-
-/* Flags of a second connect that the running session knows nothing of. */
-static void warn_unused(struct connect *c, struct json_object *status)
-{
-    static const struct {
-        const char *flag, *list;
-    } flags[] = {{"also-proxy", "subnets.also"},
-                 {"never-proxy", "subnets.never"}};
-
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-        struct json_object *list = json_get_array(status, flags[i].list);
-
-        for (size_t n = 0; n < cli_count(c->cli, flags[i].flag); n++) {
-            const char *value = cli_get_nth(c->cli, flags[i].flag, n);
-
-            if (!list_has(list, value))
-                cli_warn(c->cli,
-                         "--%s %s is not in effect: the session runs already; "
-                         "'tp quit' it first",
-                         flags[i].flag, value);
-        }
-    }
-}
-
-static void warn_rejected(struct connect *c, struct json_object *status)
-{
-    struct json_object *list = json_get_array(status, "subnets.rejected");
-
-    for (size_t i = 0; i < json_array_len(list); i++) {
-        struct json_object *item = json_object_array_get_idx(list, i);
-
-        cli_warn(c->cli, "%s is not reached through the cluster: %s",
-                 json_get_str(item, "subnet", ""),
-                 json_get_str(item, "reason", ""));
-    }
-}
-
-static void report(struct connect *c, struct json_object *status, bool already)
-{
-    if (already)
-        warn_unused(c, status);
-    else
-        warn_rejected(c, status);
-    json_object_object_add(status, "already", json_object_new_boolean(already));
-    cli_print_json(c->cli, status);
-    cli_print(c->cli, "%s to context %s, namespace %s (%s)\n",
-              already ? "Already connected" : "Connected", c->kube.name,
-              c->kube.namespace, c->kube.endpoint.server);
-    if (!cli_is_quiet(c->cli) && !already)
-        cli_print(c->cli,
-                  "Join it: docker run --rm -it --network container:%s IMAGE\n",
-                  c->name);
-}
-
-static int start_session(struct connect *c, struct tp_error *err)
-{
-    cleanup_json struct json_object *status = NULL;
-    bool already = false;
-    int rc;
-
-    rc = get_container(c, err);
-    if (rc == 0)
-        rc = begin_session(c, &already, err);
-    if (rc == 0)
-        rc = wait_connected(c, &status, err);
-    if (rc < 0 && c->container && rc != -ECANCELED && !c->refused)
-        rc = explain_end(c, rc, err);
-    if (rc == 0 && helper_is_needed(&c->kube))
-        rc = helper_start(&c->kube, c->container, err);
-    if (rc == 0)
-        report(c, status, already);
-    return rc;
-}
-
 /* Removes what this call made. */
 static void undo(struct connect *c)
 {
@@ -573,8 +231,8 @@ static void undo(struct connect *c)
     if (c->made)
         engine_container_remove(c->engine, c->container, NULL);
     else if (c->asked)
-        daemon_ask(c->engine, c->container, request, ASK_MS, &answer, NULL,
-                   &err);
+        daemon_ask(c->engine, c->container, request, CONNECT_ASK_MS, &answer,
+                   NULL, &err);
 }
 
 static int connect_all(struct connect *c, struct tp_error *err)
@@ -596,7 +254,7 @@ static int connect_all(struct connect *c, struct tp_error *err)
         rc = catch_signals(c, err);
     if (rc < 0)
         return rc;
-    rc = start_session(c, err);
+    rc = connect_start_session(c, err);
     if (rc < 0)
         undo(c);
     return rc;
@@ -654,6 +312,9 @@ static const struct cli_option options[] = {
      .help = "join this Docker network as well",
      .repeatable = true},
     OPTIONS_ROUTING,
+    {.name = "link",
+     .arg = "WAY",
+     .help = "auto: past the API server if that works; aggregated: never"},
     {.name = "timeout",
      .arg = "TIME",
      .help = "how long to wait for the session (default 30s)"},

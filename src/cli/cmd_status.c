@@ -79,6 +79,25 @@ static void print_link(struct cli *cli, struct json_object *status)
     cli_print(cli, "\n");
 }
 
+static void print_direct(struct cli *cli, struct json_object *status)
+{
+    int64_t rtt = json_get_int(status, "direct.rttUs", -1);
+    const char *state = json_get_str(status, "direct.state", NULL);
+
+    if (!state)
+        return;
+    if (strcmp(state, "up") != 0) {
+        cli_print(cli, "  %-12snone: %s\n", "direct",
+                  json_get_str(status, "direct.error", "not yet"));
+        return;
+    }
+    cli_print(cli, "  %-12s%s", "direct",
+              json_get_str(status, "direct.endpoint", ""));
+    if (rtt >= 0)
+        cli_print(cli, ", %.1f ms", (double)rtt / 1000);
+    cli_print(cli, "\n");
+}
+
 /* Links to managers that end, with what still runs on them. */
 static void print_former(struct cli *cli, struct json_object *list)
 {
@@ -156,6 +175,7 @@ static void print_status(struct cli *cli, struct json_object *status)
     print_text(cli, "user", json_get_str(status, "user", NULL));
     print_since(cli, "since", json_get_int(status, "since", 0));
     print_link(cli, status);
+    print_direct(cli, status);
     print_former(cli, json_get_array(status, "formerLinks"));
     print_text(cli, "manager", json_get_str(status, "manager.version", NULL));
     print_list(cli, "services", json_get_array(status, "subnets.service"));

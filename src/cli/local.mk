@@ -19,6 +19,8 @@ libtp_cli_a_SOURCES = \
 	src/cli/cmd_volumes.c \
 	src/cli/commands.c src/cli/commands.h \
 	src/cli/common_options.c src/cli/common_options.h \
+	src/cli/connect_container.c src/cli/connect_internal.h \
+	src/cli/connect_session.c \
 	src/cli/container.c src/cli/container.h \
 	src/cli/daemon.c src/cli/daemon.h src/cli/daemon_list.c \
 	src/cli/docker_mounts.c src/cli/docker_mounts.h \

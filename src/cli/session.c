@@ -146,6 +146,7 @@ struct json_object *session_build(const struct session_input *in,
     json_put_str(obj, "managerNamespace",
                  client_config_text(in->config, CONFIG_MANAGER_NAMESPACE));
     put_who(obj, in);
+    json_put_str(obj, "link", in->link);
     put_list(obj, "alsoProxy", in->config, CONFIG_ALSO_PROXY);
     put_list(obj, "neverProxy", in->config, CONFIG_NEVER_PROXY);
     put_list(obj, "allowConflictingSubnets", in->config,

@@ -14,7 +14,8 @@ struct session_input {
     const struct kube_credentials *plugin; /* what a plugin gave, or NULL */
     const struct client_config *config;
     const struct reach
-        *reach; /* to the proxy if there is one, else the server */
+        *reach;       /* to the proxy if there is one, else the server */
+    const char *link; /* "auto", "aggregated" or NULL */
     struct json_object *host_subnets; /* borrowed */
     struct json_object *volumes; /* keys (volume_plugin.h) or NULL; borrowed */
 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <uv.h>
@@ -14,11 +15,14 @@
 #include "daemon/dns.h"
 #include "daemon/engagement.h"
 #include "daemon/memstate.h"
+#include "daemon/proxy.h"
+#include "daemon/proxy_access.h"
 #include "daemon/resolvconf.h"
 #include "daemon/session.h"
 #include "daemon/volume_socket.h"
 
 #define RESOLV_PATH "/etc/resolv.conf"
+#define RUN_DIR     "/run/tp"
 
 struct daemon {
     uv_loop_t loop;
@@ -26,6 +30,7 @@ struct daemon {
     struct resolvconf resolv;
     struct dns *dns;
     struct datapath *datapath;
+    struct proxy *proxy;
     struct session *session;
     struct engagements *engagements;
     struct control *control;
@@ -65,6 +70,29 @@ static void start_volumes(struct daemon *d)
         log_warn("no volumes: %s", err.text);
 }
 
+/* The proxy goes where captured packets go, and nowhere else. */
+static bool may_reach_cb(void *arg, const union sockaddr_any *addr)
+{
+    const struct daemon *d = arg;
+
+    return datapath_captures(d->datapath, addr) &&
+           !proxy_address_is_never(addr);
+}
+
+static int start_proxy(struct daemon *d, struct tp_error *err)
+{
+    struct proxy_env env = {.loop = &d->loop,
+                            .dns = d->dns,
+                            .may_reach = may_reach_cb,
+                            .arg = d,
+                            .routes = PROXY_ROUTES};
+
+    if (mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST)
+        return tp_error_errno(err, -errno, RUN_DIR);
+    d->proxy = proxy_create(&env, PROXY_PATH, err);
+    return d->proxy ? 0 : err->code;
+}
+
 static int start(struct daemon *d, struct tp_error *err)
 {
     struct session_env env = {.loop = &d->loop,
@@ -80,8 +108,11 @@ static int start(struct daemon *d, struct tp_error *err)
         d->datapath = datapath_create(&d->loop, d->dns, err);
     if (!d->datapath)
         return err->code;
+    if (start_proxy(d, err) < 0)
+        return err->code;
     env.dns = d->dns;
     env.datapath = d->datapath;
+    env.proxy = d->proxy;
     d->session = session_create(&env);
     if (d->session)
         d->engagements = engagements_create(&d->loop, d->session, env.mark);
@@ -105,6 +136,7 @@ static void stop(struct daemon *d)
     if (d->datapath)
         datapath_set_shortcuts(d->datapath, NULL, NULL);
     engagements_destroy(d->engagements);
+    proxy_destroy(d->proxy);
     if (d->datapath)
         datapath_destroy(d->datapath, d->keep);
     dns_destroy(d->dns);

@@ -245,6 +245,12 @@ void datapath_set_shortcuts(struct datapath *dp, shortcut_cb *find_cb,
     udp_capture_set_shortcuts(dp->udp, &shortcuts);
 }
 
+bool datapath_captures(const struct datapath *dp,
+                       const union sockaddr_any *addr)
+{
+    return capture_set_contains(&dp->set, addr);
+}
+
 void datapath_get_stats(const struct datapath *dp, struct datapath_stats *stats)
 {
     struct tcp_capture_stats tcp;

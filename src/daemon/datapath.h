@@ -13,6 +13,7 @@
 #ifndef TP_DAEMON_DATAPATH_H
 #define TP_DAEMON_DATAPATH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <uv.h>
@@ -69,6 +70,10 @@ void datapath_add_bytes(struct datapath *dp, uint64_t in, uint64_t out);
 /* Who is asked for shortcuts; NULL: there are none. */
 void datapath_set_shortcuts(struct datapath *dp, shortcut_cb *find_cb,
                             void *arg);
+
+/* Is this address (unmapped) captured now? */
+bool datapath_captures(const struct datapath *dp,
+                       const union sockaddr_any *addr);
 
 void datapath_get_stats(const struct datapath *dp,
                         struct datapath_stats *stats);

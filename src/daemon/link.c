@@ -17,12 +17,14 @@
 #define HELLO_MS  20000 /* for the manager, on an incoming link */
 #define HELLO_MAX 4096
 
-/* How the two directions ask for the upgrade. */
+/* How each kind asks for the upgrade. */
+enum direction { OUTGOING, INCOMING, DIRECT };
 static const struct {
     const char *upgrade, *subprotocol;
 } directions[] = {
     {"tp/1", "Sec-WebSocket-Protocol: v1.link.tp.internal\r\n"},
     {"tp-incoming/1", "Sec-WebSocket-Protocol: v1.incoming.tp.internal\r\n"},
+    {"tp-direct/1", ""},
 };
 
 struct link {
@@ -41,6 +43,7 @@ struct link {
     uint32_t mark;
     unsigned timeout_ms;
     bool websocket, tried_websocket, incoming;
+    enum direction direction;
     bool ready, dead;
     struct link_failure first; /* of the attempt before WebSocket */
     uv_timer_t *late;          /* incoming: hello is late */
@@ -297,7 +300,7 @@ static void dial_done_cb(void *arg, const struct dial_result *result)
         return;
     }
     link_failure_from_dial(&f, result);
-    if (f.try_websocket && !l->websocket) {
+    if (f.try_websocket && !l->websocket && l->direction != DIRECT) {
         log_debug("no link by tp/1 (%s): trying WebSocket", f.text);
         l->first = f;
         l->websocket = l->tried_websocket = true;
@@ -321,12 +324,13 @@ static int start_dial(struct link *l)
         .timeout_ms = l->timeout_ms,
         .method = l->websocket ? "GET" : "POST",
         .path = l->path,
-        .upgrade = l->websocket ? "websocket" : directions[l->incoming].upgrade,
+        .upgrade =
+            l->websocket ? "websocket" : directions[l->direction].upgrade,
     };
     cleanup_free char *headers = NULL;
 
     if (asprintf(&headers, "%s%s", l->headers,
-                 l->websocket ? directions[l->incoming].subprotocol : "") < 0)
+                 l->websocket ? directions[l->direction].subprotocol : "") < 0)
         headers = NULL;
     config.headers = headers;
     if (headers)
@@ -351,13 +355,16 @@ static bool copy_config(struct link *l, const struct link_config *config)
     size_t path_len = strlen(s->path);
     bool good = true;
 
-    l->host = copy(s->host, &good);
-    l->server_name = copy(s->server_name, &good);
+    const struct link_direct *direct = config->direct;
+
+    l->host = copy(direct ? direct->host : s->host, &good);
+    l->server_name = copy(direct ? direct->server_name : s->server_name, &good);
     l->name = copy(config->name, &good);
-    l->port = s->port;
+    l->port = direct ? direct->port : s->port;
     l->mark = config->mark;
     l->websocket = config->websocket;
     l->incoming = config->incoming;
+    l->direction = direct ? DIRECT : config->incoming ? INCOMING : OUTGOING;
     l->timeout_ms = config->timeout_ms ? config->timeout_ms : DIAL_MS;
     l->has_proxy = s->has_proxy;
     l->proxy = s->proxy;
@@ -391,6 +398,35 @@ static void free_handle_cb(uv_handle_t *handle)
     free(handle);
 }
 
+/* Who the user is, and who the other side has to be. A direct link takes
+ * nothing of the cluster's credentials with it. */
+static int take_rights(struct link *l, const struct link_config *config,
+                       struct tp_error *err)
+{
+    const struct link_direct *direct = config->direct;
+    struct tls_client_config tls = {.newest_only = true};
+
+    if (!direct) {
+        l->headers = session_config_headers(config->session, err);
+        if (l->headers)
+            l->tls = session_config_tls(config->session, err);
+        return l->tls ? 0 : err->code;
+    }
+    /* An empty text would mean the system's authorities. */
+    if (!*direct->ca_pem || !*direct->server_name)
+        return tp_error_set(err, -EBADMSG,
+                            "the manager does not say how it is verified");
+    tls.ca_pem = direct->ca_pem;
+    if (strcspn(direct->ticket, "\r\n") != strlen(direct->ticket) ||
+        asprintf(&l->headers, "Authorization: Tp-Ticket %s\r\n",
+                 direct->ticket) < 0) {
+        l->headers = NULL;
+        return tp_error_set(err, -EBADMSG, "the manager's ticket is none");
+    }
+    l->tls = tls_ctx_create_client(&tls, err);
+    return l->tls ? 0 : err->code;
+}
+
 struct link *link_create(uv_loop_t *loop, const struct link_config *config,
                          const struct link_ops *ops, void *arg,
                          struct tp_error *err)
@@ -405,12 +441,13 @@ struct link *link_create(uv_loop_t *loop, const struct link_config *config,
     l->loop = loop;
     l->ops = ops;
     l->arg = arg;
-    l->headers = session_config_headers(config->session, err);
-    if (l->headers)
-        l->tls = session_config_tls(config->session, err);
-    if (l->tls && l->proxy.tls)
+    if (take_rights(l, config, err) < 0) {
+        link_destroy(l);
+        return NULL;
+    }
+    if (l->proxy.tls)
         l->proxy.tls_ctx = session_config_proxy_tls(config->session, err);
-    if (!l->tls || (l->proxy.tls && !l->proxy.tls_ctx)) {
+    if (l->proxy.tls && !l->proxy.tls_ctx) {
         link_destroy(l);
         return NULL;
     }

@@ -23,6 +23,15 @@
 struct json_object;
 struct link;
 
+/* A link that goes to the manager itself, outgoing, for streams. */
+struct link_direct {
+    const char *host;
+    uint16_t port;
+    const char *server_name; /* verified */
+    const char *ca_pem;      /* the only authority that is trusted */
+    const char *ticket;      /* of the manager; who the user is */
+};
+
 struct link_config {
     const struct session_config *session;
     const char *name;    /* of the session, on the path */
@@ -30,6 +39,7 @@ struct link_config {
     bool websocket;      /* it worked the last time: no attempt at tp/1 */
     bool incoming;       /* the manager opens streams here (open_cb) */
     unsigned timeout_ms; /* of the dialling; 0: 10 s */
+    const struct link_direct *direct; /* NULL: to the API server */
 };
 
 /* All come from the loop. The link may be destroyed in each of them. */

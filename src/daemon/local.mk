@@ -10,6 +10,8 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/control_files.c \
 	src/daemon/control_ops.c \
 	src/daemon/ctl.c src/daemon/ctl.h \
+	src/daemon/dial_ctl.c src/daemon/dial_ctl.h \
+	src/daemon/direct_endpoint.c src/daemon/direct_endpoint.h \
 	src/daemon/dns.c src/daemon/dns.h src/daemon/dns_internal.h \
 	src/daemon/dns_backend.c \
 	src/daemon/dns_msg.c src/daemon/dns_msg.h \
@@ -33,11 +35,22 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/link.c src/daemon/link.h \
 	src/daemon/link_failure.c src/daemon/link_failure.h \
 	src/daemon/memstate.c src/daemon/memstate.h \
+	src/daemon/proxy.c src/daemon/proxy.h src/daemon/proxy_internal.h \
+	src/daemon/proxy_access.c src/daemon/proxy_access.h \
+	src/daemon/proxy_conn.c \
+	src/daemon/proxy_dial.c src/daemon/proxy_dial.h \
+	src/daemon/proxy_http.c \
+	src/daemon/proxy_lookup.c src/daemon/proxy_lookup.h \
+	src/daemon/proxy_pac.c src/daemon/proxy_pac.h \
+	src/daemon/proxy_request.c src/daemon/proxy_request.h \
+	src/daemon/proxy_socks.c \
+	src/daemon/proxy_udp.c \
 	src/daemon/resolvconf.c src/daemon/resolvconf.h \
 	src/daemon/route_policy.c src/daemon/route_policy.h \
 	src/daemon/session.c src/daemon/session.h \
 	src/daemon/session_apply.c \
 	src/daemon/session_config.c src/daemon/session_config.h \
+	src/daemon/session_direct.c \
 	src/daemon/session_former.c \
 	src/daemon/session_incoming.c \
 	src/daemon/session_internal.h \

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/memstate.h"
+#include "daemon/proxy.h"
 #include "daemon/session_internal.h"
 
 #define ASK_EVERY_MS   5000
@@ -233,6 +234,7 @@ static void destroy_timers(struct session *s)
     destroy_timer(s->retry);
     destroy_timer(s->ask);
     destroy_timer(s->incoming_retry);
+    destroy_timer(s->direct.retry);
 }
 
 struct session *session_create(const struct session_env *env)
@@ -246,7 +248,8 @@ struct session *session_create(const struct session_env *env)
     s->retry = create_timer(s);
     s->ask = create_timer(s);
     s->incoming_retry = create_timer(s);
-    if (s->retry && s->ask && s->incoming_retry) {
+    s->direct.retry = create_timer(s);
+    if (s->retry && s->ask && s->incoming_retry && s->direct.retry) {
         s->ask->timer_cb = ask_cb;
         return s;
     }
@@ -292,6 +295,7 @@ static void begin(struct session *s, struct session_config *config)
 
     session_config_release(&s->config);
     s->config = *config;
+    s->proxy_cluster.namespace = s->config.namespace;
     s->attempts = 0;
     s->need = false;
     *s->helper_error = '\0';
@@ -300,6 +304,15 @@ static void begin(struct session *s, struct session_config *config)
         json_object_object_add(s->config.json, SESSION_KEPT_ENGAGEMENTS, kept);
     keep(s);
     watch_expiry(s);
+}
+
+/* The host's port for proxying, of a session that begins. */
+static int open_proxy(struct session *s, const struct session_config *config,
+                      struct tp_error *err)
+{
+    struct json_object *proxy = json_get(config->json, "hostProxy");
+
+    return s->env.proxy && proxy ? proxy_open(s->env.proxy, proxy, err) : 0;
 }
 
 static int start(struct session *s, struct json_object *json, bool *already,
@@ -325,6 +338,11 @@ static int start(struct session *s, struct json_object *json, bool *already,
     if (s->config.json && !session_config_same(&s->config, &config))
         session_disconnect(s);
     fresh = !s->config.json;
+    rc = fresh ? open_proxy(s, &config, err) : 0;
+    if (rc < 0) {
+        session_config_release(&config);
+        return rc;
+    }
     if (fresh) {
         if (!take_name(s, json))
             make_name(s->name);
@@ -398,6 +416,8 @@ static void stop(struct session *s, bool keep_state)
     uv_timer_stop(s->ask);
     if (s->engagements && s->config.json)
         s->engagements->ended_cb(s->engagements_arg);
+    if (s->env.proxy)
+        proxy_close(s->env.proxy);
     session_drop_links(s);
     if (!keep_state)
         session_unapply(s);

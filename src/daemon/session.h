@@ -22,6 +22,7 @@ struct tunnel;
 struct tunnel_open;
 struct tunnel_stream;
 struct json_object;
+struct proxy;
 struct resolvconf;
 struct session;
 
@@ -30,6 +31,7 @@ struct session_env {
     uv_loop_t *loop;
     struct dns *dns;
     struct datapath *datapath;
+    struct proxy *proxy;
     const struct resolvconf *resolv;
     int state_fd; /* of memstate.h; -1: nothing is kept */
     uint32_t mark;

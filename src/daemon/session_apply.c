@@ -6,15 +6,30 @@
 #include "base/log.h"
 #include "daemon/datapath.h"
 #include "daemon/dns.h"
+#include "daemon/proxy.h"
 #include "daemon/resolvconf.h"
 #include "daemon/session_internal.h"
 
-void session_use_tunnel(struct session *s, struct tunnel *t)
+static void use_for_streams(struct session *s, struct tunnel *t)
 {
     if (s->env.dns)
         dns_set_tunnel(s->env.dns, t);
     if (s->env.datapath)
         datapath_set_tunnel(s->env.datapath, t);
+}
+
+void session_use_links(struct session *s)
+{
+    const struct session_link *sl =
+        s->direct.current ? s->direct.current : s->current;
+
+    use_for_streams(s, sl ? link_tunnel(sl->link) : NULL);
+}
+
+void session_use_tunnel(struct session *s, struct tunnel *t)
+{
+    use_for_streams(s, s->direct.current ? link_tunnel(s->direct.current->link)
+                                         : t);
     if (s->engagements)
         s->engagements->linked_cb(s->engagements_arg, t, s->can_engage);
 }
@@ -36,6 +51,27 @@ static void apply_dns(struct session *s)
 
     if (s->env.dns)
         dns_set_cluster(s->env.dns, ci->domain ? &config : NULL);
+}
+
+/* What it points to lies in s->info. */
+static void apply_proxy(struct session *s)
+{
+    const struct cluster_info *ci = &s->info;
+
+    s->proxy_cluster = (struct proxy_cluster){
+        .domain = ci->domain,
+        .namespace = s->config.namespace,
+        .suffixes = (const char *const *)ci->suffixes.names,
+        .n_suffixes = ci->suffixes.n,
+        .excludes = (const char *const *)ci->excludes.names,
+        .n_excludes = ci->excludes.n,
+        .capture = ci->capture.nets,
+        .n_capture = ci->capture.n,
+        .bypass = ci->bypass.nets,
+        .n_bypass = ci->bypass.n,
+    };
+    if (s->env.proxy)
+        proxy_set_cluster(s->env.proxy, &s->proxy_cluster);
 }
 
 /* The address that the links go to, on top of what cluster_info knows. */
@@ -109,6 +145,7 @@ static int build(struct session *s, struct json_object *info,
     cluster_info_release(&s->info);
     s->info = ci;
     bypass_peer(s);
+    apply_proxy(s);
     return 0;
 }
 
@@ -129,6 +166,9 @@ int session_apply(struct session *s, struct json_object *info,
         return rc;
     json_object_put(s->info_json);
     s->info_json = json_object_get(info);
+    s->direct.offered =
+        json_get_bool(info, "direct", false) &&
+        strcmp(json_get_str(s->config.json, "link", ""), "aggregated") != 0;
     apply_dns(s);
     apply_resolv(s);
     apply_log_level(s);
@@ -152,11 +192,13 @@ void session_unapply(struct session *s)
 
 void session_forget_cluster(struct session *s)
 {
+    if (s->env.proxy)
+        proxy_set_cluster(s->env.proxy, NULL);
     cluster_info_release(&s->info);
     json_object_put(s->info_json);
     json_object_put(s->manager);
     s->info_json = s->manager = NULL;
     free(s->user);
     s->user = NULL;
-    s->applied = false;
+    s->applied = s->direct.offered = false;
 }

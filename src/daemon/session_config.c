@@ -109,8 +109,9 @@ bool session_config_same(const struct session_config *a,
 void session_config_keep_settings(struct session_config *c,
                                   const struct session_config *former)
 {
-    static const char *const keys[] = {"alsoProxy", "neverProxy",
-                                       "allowConflictingSubnets", "config"};
+    static const char *const keys[] = {
+        "alsoProxy", "neverProxy", "allowConflictingSubnets",
+        "config",    "hostProxy",  "link"};
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
         struct json_object *value = json_get(former->json, keys[i]);

@@ -37,8 +37,9 @@ void session_config_release(struct session_config *c);
 bool session_config_same(const struct session_config *a,
                          const struct session_config *b);
 
-/* Routing and "config" as in `former`: what a running session has, a second
- * `tp connect` does not change behind its back at the next link. */
+/* Routing, "hostProxy", "link" and "config" as in `former`: what a running
+ * session has, a second `tp connect` does not change behind its back at the
+ * next link. */
 void session_config_keep_settings(struct session_config *c,
                                   const struct session_config *former);
 

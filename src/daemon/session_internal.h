@@ -4,6 +4,7 @@
  *   session.c             life, states, credentials
  *   session_links.c       links: making, losing, replacing
  *   session_incoming.c    the link on which the manager opens streams
+ *   session_direct.c      the link that does not pass the API server
  *   session_former.c      links that were replaced and still have conversations
  *   session_apply.c       what the manager said, to DNS, data path, resolv.conf
  *   session_status.c      the status object
@@ -13,6 +14,7 @@
 
 #include "daemon/cluster_info.h"
 #include "daemon/link.h"
+#include "daemon/proxy.h"
 #include "daemon/session.h"
 #include "daemon/session_config.h"
 
@@ -22,7 +24,7 @@
 struct session_link {
     struct session *s;
     struct link *link;
-    bool incoming;
+    bool incoming, direct;
     bool draining;                /* its manager has said so */
     int64_t retired;              /* EPOCH when it became a former one */
     uint64_t bytes_in, bytes_out; /* counted already; see session_former.c */
@@ -34,6 +36,26 @@ struct session_link {
 struct session_former {
     struct session_link *links[SESSION_FORMER_MAX]; /* oldest first */
     size_t count;
+};
+
+#define SESSION_ENDPOINTS_MAX 8
+
+struct direct_ask;
+
+/* The link that does not pass the API server, see session_direct.c. */
+struct session_direct {
+    bool offered; /* the manager says that there are such links */
+    struct session_link *current, *next;
+    struct session_former former;
+    struct direct_ask *ask;     /* a ticket is asked for */
+    struct json_object *ticket; /* endpoints of it are tried */
+    size_t tried;               /* of its endpoints */
+    unsigned attempts;
+    uv_timer_t *retry;
+    int64_t since; /* EPOCH */
+    char trying[300], endpoint[300];
+    char failure[512]; /* of the last endpoint that was tried */
+    char error[512];   /* why there is none, "" if there is */
 };
 
 struct session {
@@ -48,6 +70,7 @@ struct session {
     struct session_link *current; /* carries the traffic; NULL: none */
     struct session_link *next;    /* is being made */
     struct session_former former; /* still have conversations */
+    struct session_direct direct;
     struct session_link *incoming, *incoming_next;
     struct session_former incoming_former;
     bool incoming_wanted, incoming_websocket;
@@ -62,6 +85,7 @@ struct session {
     uint64_t retry_ms;  /* loop time of the next attempt */
     uv_timer_t *retry;
 
+    struct proxy_cluster proxy_cluster; /* points into info and config */
     struct cluster_info info;
     bool applied; /* info is in force */
     struct json_object *info_json, *manager;
@@ -117,6 +141,17 @@ int session_apply(struct session *s, struct json_object *info,
 /* Puts everything back as it was without a cluster. */
 void session_unapply(struct session *s);
 void session_forget_cluster(struct session *s);
+/* New streams go by the direct link, else by the current one; t is the latter's
+ * tunnel or NULL. */
 void session_use_tunnel(struct session *s, struct tunnel *t);
+void session_use_links(struct session *s);
+
+/* session_direct.c */
+/* Makes the direct link if there could be one. */
+void session_direct_update(struct session *s);
+void session_direct_drop(struct session *s);
+void session_direct_retry_cb(uv_timer_t *timer);
+/* NULL: this manager has no such links. The caller puts it. */
+struct json_object *session_direct_status(const struct session *s);
 
 #endif

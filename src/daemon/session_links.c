@@ -39,6 +39,8 @@ void session_drop_links(struct session *s)
 {
     session_use_tunnel(s, NULL);
     session_incoming_drop(s);
+    session_direct_drop(s);
+    session_use_links(s);
     session_link_drop(&s->next);
     session_link_drop(&s->current);
     session_former_drop(&s->former);
@@ -96,6 +98,14 @@ static bool is_of_use(const struct session *s)
            !(s->current->draining && s->attempts >= DRAINED_ATTEMPTS);
 }
 
+/* Whom the API server lets in no more has no way around it either. */
+static void be_refused(struct session *s, const char *code, const char *text)
+{
+    session_direct_drop(s);
+    session_use_links(s);
+    session_enter(s, SESSION_REFUSED, code, text);
+}
+
 static void attempt_failed(struct session *s, const struct link_failure *f)
 {
     if (f->unauthorized)
@@ -108,9 +118,9 @@ static void attempt_failed(struct session *s, const struct link_failure *f)
         session_use_tunnel(s, NULL);
         wait_for_retry(s, f->code, f->text);
     } else if (f->unauthorized && *s->helper_error) {
-        session_enter(s, SESSION_REFUSED, f->code, s->helper_error);
+        be_refused(s, f->code, s->helper_error);
     } else if (is_final(s, f)) {
-        session_enter(s, SESSION_REFUSED, f->code, f->text);
+        be_refused(s, f->code, f->text);
     } else {
         wait_for_retry(s, f->code, f->text);
     }
@@ -180,6 +190,7 @@ static void ready_cb(void *arg, struct json_object *hello)
     if (s->state != SESSION_CONNECTED)
         session_enter(s, SESSION_CONNECTED, NULL, NULL);
     session_incoming_update(s);
+    session_direct_update(s);
 }
 
 static void event_cb(void *arg, struct json_object *event)
@@ -194,11 +205,15 @@ static void event_cb(void *arg, struct json_object *event)
     if (!strcmp(type, "info")) {
         if (session_apply(s, json_get(event, "info"), &err) < 0)
             log_error("the cluster's new data cannot be applied: %s", err.text);
+        session_direct_update(s);
         session_notify(s);
     } else if (!strcmp(type, "engagement")) {
         if (s->engagements)
             s->engagements->event_cb(s->engagements_arg,
                                      json_get(event, "engagement"));
+    } else if (!strcmp(type, "renew") && !s->next) {
+        log_info("the link is old: making a new one");
+        session_dial(s);
     } else if (!strcmp(type, "drain") && !s->next) {
         sl->draining = true;
         log_info("the manager ends the link soon: making a new one");

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "config.h"
 #include "daemon/datapath.h"
+#include "daemon/proxy.h"
 #include "daemon/resolvconf.h"
 #include "daemon/session_internal.h"
 
@@ -37,11 +38,20 @@ static void put_link(const struct session *s, struct json_object *status)
     put_int(link, "reconnects", s->reconnects);
 }
 
+static void put_direct(const struct session *s, struct json_object *status)
+{
+    struct json_object *direct = session_direct_status(s);
+
+    if (direct)
+        json_object_object_add(status, "direct", direct);
+}
+
 static void put_former(const struct session *s, struct json_object *status)
 {
     struct json_object *list = json_object_new_array();
 
     session_former_list(&s->former, list);
+    session_former_list(&s->direct.former, list);
     session_former_list(&s->incoming_former, list);
     json_object_object_add(status, "formerLinks", list);
 }
@@ -71,6 +81,7 @@ static void put_datapath(const struct session *s, struct json_object *status)
     struct datapath_stats stats = {0};
 
     session_former_count(&s->former);
+    session_former_count(&s->direct.former);
     datapath_get_stats(s->env.datapath, &stats);
     json_put_str(status, "hold", stats.hold);
     json_put_str(status, "redirect", "tproxy");
@@ -83,6 +94,14 @@ static void put_datapath(const struct session *s, struct json_object *status)
     put_int(bytes, "in", (int64_t)stats.bytes_in);
     put_int(bytes, "out", (int64_t)stats.bytes_out);
     json_object_object_add(status, "bytes", bytes);
+}
+
+static void put_proxy(const struct session *s, struct json_object *status)
+{
+    struct json_object *proxy = proxy_status(s->env.proxy);
+
+    if (proxy)
+        json_object_object_add(status, "proxy", proxy);
 }
 
 static void put_session(const struct session *s, struct json_object *status)
@@ -130,6 +149,7 @@ struct json_object *session_status(const struct session *s)
         put_session(s, status);
     if (s->current)
         put_link(s, status);
+    put_direct(s, status);
     put_former(s, status);
     put_object(status, "manager", s->manager);
     put_object(status, "subnets", s->info.subnets);
@@ -137,6 +157,8 @@ struct json_object *session_status(const struct session *s)
         put_dns(s, status);
     if (s->env.datapath)
         put_datapath(s, status);
+    if (s->env.proxy)
+        put_proxy(s, status);
     put_object(status, "clientConfig", s->info.client_config);
     return status;
 }

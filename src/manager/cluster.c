@@ -69,6 +69,28 @@ int cluster_add_nodes(struct subnets *pods, struct subnets *addresses,
     return rc;
 }
 
+void cluster_name_nodes(struct json_object *array, struct json_object *list,
+                        size_t max)
+{
+    struct json_object *items = json_get_array(list, "items");
+
+    for (size_t i = 0; i < json_array_len(items); i++) {
+        struct json_object *addresses = json_get_array(
+            json_object_array_get_idx(items, i), "status.addresses");
+
+        for (size_t j = 0; j < json_array_len(addresses); j++) {
+            struct json_object *a = json_object_array_get_idx(addresses, j);
+            const char *type = json_get_str(a, "type", "");
+
+            if (json_array_len(array) < max &&
+                (!strcmp(type, "InternalIP") || !strcmp(type, "ExternalIP")))
+                json_object_array_add(
+                    array,
+                    json_object_new_string(json_get_str(a, "address", "")));
+        }
+    }
+}
+
 const char *cluster_continue(struct json_object *list)
 {
     return json_get_str(list, "metadata.continue", "");

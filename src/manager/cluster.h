@@ -21,6 +21,10 @@ int cluster_add_service_cidrs(struct subnets *out, struct json_object *list);
  * InternalIP and ExternalIP. */
 int cluster_add_nodes(struct subnets *pods, struct subnets *addresses,
                       struct json_object *list);
+/* The InternalIP and ExternalIP addresses as strings, until the array has
+ * `max`. */
+void cluster_name_nodes(struct json_object *array, struct json_object *list,
+                        size_t max);
 /* The page's metadata.continue, "" at the last one. Borrowed. */
 const char *cluster_continue(struct json_object *list);
 

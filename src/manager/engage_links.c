@@ -2,7 +2,10 @@
  * engage_links.c - the links of a session on this replica
  *
  * One that is drained holds neither its session nor its engagements here: it
- * may carry connections for a minute yet, and another replica is in charge.
+ * may carry connections for a minute yet, and another replica is in charge. The
+ * same goes for one that is old (link_age.c) and whose client listens no more,
+ * because it has another one. A direct link holds nothing: it lies wherever the
+ * load balancer has led it.
  */
 #include <string.h>
 
@@ -24,20 +27,21 @@ const struct identity *link_identity(const struct link *link)
     return &link->who;
 }
 
-static bool is_outgoing(const struct link *link)
-{
-    (void)link; /* there are no others yet */
-    return true;
-}
-
 static bool is_of(const struct link *link, const char *session)
 {
-    return link->greeted && !strcmp(link->name, session);
+    return link->greeted && link->direction != LINK_DIRECT &&
+           !strcmp(link->name, session);
+}
+
+static bool is_left(const struct link *link)
+{
+    return link->drained ||
+           (link->renewing && events_count(&link->events) == 0);
 }
 
 static bool holds(const struct link *link, const char *session)
 {
-    return is_of(link, session) && !link->drained;
+    return is_of(link, session) && !is_left(link);
 }
 
 void engage_links_each(const struct links *links, engage_link_cb *cb, void *arg)
@@ -46,7 +50,7 @@ void engage_links_each(const struct links *links, engage_link_cb *cb, void *arg)
 
     TAILQ_FOREACH(link, &links->list, entry)
     {
-        if (link->greeted && !link->drained)
+        if (holds(link, link->name))
             cb(arg, link);
     }
 }
@@ -57,7 +61,7 @@ bool engage_links_outgoing(const struct links *links, const char *session)
 
     TAILQ_FOREACH(link, &links->list, entry)
     {
-        if (holds(link, session) && is_outgoing(link))
+        if (holds(link, session))
             return true;
     }
     return false;
@@ -82,7 +86,7 @@ void engage_links_send(const struct links *links, const struct engagement *eng,
 
     for (link = TAILQ_FIRST(&links->list); link; link = next) {
         next = TAILQ_NEXT(link, entry);
-        if (is_of(link, eng->session) && is_outgoing(link) &&
+        if (is_of(link, eng->session) &&
             identity_same_owner(&link->who, &eng->who))
             link_events_send(link, line);
     }

@@ -12,224 +12,13 @@
 #include "manager/authorize.h"
 #include "manager/discovery.h"
 #include "manager/frontproxy.h"
+#include "manager/gate_internal.h"
 #include "manager/links.h"
 #include "manager/metrics.h"
 #include "net/websocket.h"
 
-#define JSON_TYPE   "application/json"
 #define NOISE_PER_S 5
 #define NOISE_BURST 50
-
-/* How each kind of link is asked for. */
-static const struct upgrade_row {
-    const char *upgrade;     /* POST */
-    const char *subprotocol; /* GET, WebSocket */
-} upgrades[] = {
-    [LINK_OUTGOING] = {"tp/1", "v1.link.tp.internal"},
-    [LINK_INCOMING] = {"tp-incoming/1", "v1.incoming.tp.internal"},
-};
-#define UPGRADES (sizeof(upgrades) / sizeof(*upgrades))
-
-/* A link on its way from the request to the upgrade. */
-struct opening {
-    struct gate *gate;
-    struct server_request *req;
-    struct identity who;
-    struct gate_path path;
-    enum link_direction direction;
-    bool websocket;
-};
-
-static void respond_status(struct server_request *req, int code,
-                           const char *reason, const char *message)
-{
-    cleanup_json struct json_object *obj =
-        discovery_status(code, reason, message);
-
-    server_respond(
-        req, code, JSON_TYPE, NULL,
-        json_object_to_json_string_ext(
-            obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-}
-
-/* ---- the upgrade -----------------------------------------------------------
- */
-
-static void opening_free(struct opening *o)
-{
-    identity_release(&o->who);
-    free(o);
-}
-
-static void audit_refusal(const struct opening *o, const char *reason)
-{
-    o->gate->metrics->refused++;
-    audit_write(&(struct audit_event){
-        .event = "link",
-        .who = &o->who,
-        .verb = "open",
-        .ns = o->path.ns,
-        .name = o->path.name,
-        .allowed = false,
-        .reason = reason,
-    });
-}
-
-static void refuse(struct opening *o, int code, const char *reason,
-                   const char *message)
-{
-    audit_refusal(o, message);
-    respond_status(o->req, code, reason, message);
-    opening_free(o);
-}
-
-static void upgraded_cb(void *arg, struct stream *stream)
-{
-    struct opening *o = arg;
-
-    if (stream && o->websocket)
-        stream = websocket_create(stream, false);
-    if (stream)
-        links_open(o->gate->links, &o->who, o->path.ns, o->path.name,
-                   o->direction, stream);
-    opening_free(o);
-}
-
-static bool find_upgrade(const char *name, enum link_direction *direction)
-{
-    for (size_t i = 0; i < UPGRADES; i++) {
-        if (!strcmp(name, upgrades[i].upgrade)) {
-            *direction = (enum link_direction)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool find_subprotocol(const struct http1_head *head,
-                             enum link_direction *direction)
-{
-    for (size_t i = 0; i < UPGRADES; i++) {
-        if (http1_has_token(head, "Sec-WebSocket-Protocol",
-                            upgrades[i].subprotocol)) {
-            *direction = (enum link_direction)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool websocket_headers(struct opening *o, const struct http1_head *head,
-                              char *out, size_t size)
-{
-    const char *key = http1_get(head, "Sec-WebSocket-Key");
-    const char *version = http1_get(head, "Sec-WebSocket-Version");
-    char accept[29];
-
-    if (strcmp(head->method, "GET") != 0 || !key || strlen(key) != 24 ||
-        !version || strcmp(version, "13") != 0 ||
-        !find_subprotocol(head, &o->direction))
-        return false;
-    websocket_make_accept(key, accept);
-    snprintf(out, size,
-             "Upgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n"
-             "Sec-WebSocket-Protocol: %s\r\n",
-             accept, upgrades[o->direction].subprotocol);
-    return true;
-}
-
-/* False if the request is no upgrade that is known. Writes the answer's lines,
- * and to o which link it is. */
-static bool upgrade_headers(struct opening *o, const struct http1_head *head,
-                            char *out, size_t size)
-{
-    const char *upgrade = http1_get(head, "Upgrade");
-
-    if (!upgrade || !http1_has_token(head, "Connection", "upgrade"))
-        return false;
-    o->websocket = !strcasecmp(upgrade, "websocket");
-    if (o->websocket)
-        return websocket_headers(o, head, out, size);
-    snprintf(out, size, "Upgrade: %s\r\n", upgrade);
-    return !strcmp(head->method, "POST") &&
-           find_upgrade(upgrade, &o->direction);
-}
-
-static void upgrade(struct opening *o)
-{
-    char headers[256];
-
-    switch (links_check(o->gate->links, &o->who, o->path.name, o->direction)) {
-    case LINKS_OK:
-        break;
-    case LINKS_FOREIGN: /* as if it did not exist: SECURITY 8 */
-        refuse(o, 404, "NotFound", "no such connection");
-        return;
-    case LINKS_TOO_MANY:
-        refuse(o, 429, "TooManyRequests",
-               "too many connections of this user; end one by tp quit");
-        return;
-    case LINKS_DRAINING:
-        refuse(o, 503, "ServiceUnavailable", "this tp-manager is stopping");
-        return;
-    }
-    if (!upgrade_headers(o, server_request_head(o->req), headers,
-                         sizeof(headers)))
-        refuse(o, 400, "BadRequest", "no upgrade");
-    else
-        server_upgrade(o->req, headers, upgraded_cb, o);
-}
-
-static void authorized_cb(void *arg, int status)
-{
-    struct opening *o = arg;
-    char message[512];
-
-    if (status == 0) {
-        upgrade(o);
-        return;
-    }
-    if (status != -EACCES) {
-        refuse(o, 503, "ServiceUnavailable",
-               "the API server could not say whether this is allowed");
-        return;
-    }
-    snprintf(message, sizeof(message),
-             "user \"%.200s\" cannot create resource \"connections\" in API "
-             "group \"" API_GROUP "\" in the namespace \"%s\" (bind the "
-             "ClusterRole tp-user)",
-             o->who.user, o->path.ns);
-    refuse(o, 403, "Forbidden", message);
-}
-
-static void open_link(struct gate *g, struct server_request *req,
-                      struct identity *who, const struct gate_path *path)
-{
-    struct opening probe = {0}, *o;
-    char headers[256];
-
-    if (!upgrade_headers(&probe, server_request_head(req), headers,
-                         sizeof(headers))) {
-        respond_status(req, 400, "BadRequest",
-                       "an upgrade is needed: POST with Upgrade: tp/1 or "
-                       "tp-incoming/1, or GET with WebSocket protocol "
-                       "v1.link.tp.internal or v1.incoming.tp.internal");
-        return;
-    }
-    o = calloc(1, sizeof(*o));
-    if (!o) {
-        respond_status(req, 503, "ServiceUnavailable", "out of memory");
-        return;
-    }
-    o->gate = g;
-    o->req = req;
-    o->path = *path;
-    o->who = *who;
-    memset(who, 0, sizeof(*who)); /* given away */
-    if (!authorize_start(g->api, g->metrics, &o->who, o->path.ns, authorized_cb,
-                         o))
-        refuse(o, 503, "ServiceUnavailable", "out of memory");
-}
 
 /* ---- other requests
  * ---------------------------------------------------------- */
@@ -241,7 +30,7 @@ static void respond_connection(const struct gate *g, struct server_request *req,
     cleanup_json struct json_object *obj = NULL, *meta = NULL;
 
     if (!links_is_open(g->links, who, path->ns, path->name)) {
-        respond_status(req, 404, "NotFound", "no such connection");
+        gate_respond_status(req, 404, "NotFound", "no such connection");
         return;
     }
     obj = json_object_new_object();
@@ -252,7 +41,7 @@ static void respond_connection(const struct gate *g, struct server_request *req,
     json_put_str(obj, "apiVersion", API_GROUP "/" API_VERSION);
     json_object_object_add(obj, "metadata", json_object_get(meta));
     server_respond(
-        req, 200, JSON_TYPE, NULL,
+        req, 200, GATE_JSON, NULL,
         json_object_to_json_string_ext(
             obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
@@ -268,22 +57,22 @@ static void route(struct gate *g, struct server_request *req,
     int rc;
 
     if (document && get) {
-        server_respond(req, 200, JSON_TYPE, NULL, document);
+        server_respond(req, 200, GATE_JSON, NULL, document);
         return;
     }
     rc = gate_parse_path(&target, path, &err);
     if (rc == -EINVAL)
-        respond_status(req, 400, "BadRequest", err.text);
+        gate_respond_status(req, 400, "BadRequest", err.text);
     else if (rc < 0 && !document)
-        respond_status(req, 404, "NotFound", "no such resource");
+        gate_respond_status(req, 404, "NotFound", "no such resource");
     else if (rc == 0 && target.portforward)
-        open_link(g, req, who, &target);
+        gate_open(g, req, who, &target, GATE_AGGREGATED);
     else if (rc == 0 && target.name[0] && get)
         respond_connection(g, req, who, &target);
     else
-        respond_status(req, 405, "MethodNotAllowed",
-                       "connections are opened through the subresource "
-                       "portforward");
+        gate_respond_status(req, 405, "MethodNotAllowed",
+                            "connections are opened through the subresource "
+                            "portforward");
 }
 
 /* ---- who asks
@@ -295,8 +84,8 @@ void gate_init(struct gate *g, uv_loop_t *loop)
     bucket_init(&g->noise, NOISE_PER_S, NOISE_BURST, uv_now(loop));
 }
 
-static void refuse_caller(struct gate *g, struct server_request *req, int code,
-                          const char *reason, const char *message)
+void gate_refuse_caller(struct gate *g, struct server_request *req, int code,
+                        const char *reason, const char *message)
 {
     g->metrics->refused++;
     if (bucket_take(&g->noise, uv_now(g->loop))) {
@@ -311,7 +100,7 @@ static void refuse_caller(struct gate *g, struct server_request *req, int code,
     } else {
         g->suppressed++;
     }
-    respond_status(req, code, reason, message);
+    gate_respond_status(req, code, reason, message);
 }
 
 /* True if the API server is on the other side. */
@@ -320,13 +109,14 @@ static bool authenticate(struct gate *g, struct server_request *req)
     char name[256];
 
     if (server_request_peer_name(req, name, sizeof(name)) < 0) {
-        refuse_caller(g, req, 401, "Unauthorized",
-                      "a front-proxy client certificate is needed");
+        gate_refuse_caller(g, req, 401, "Unauthorized",
+                           "a front-proxy client certificate is needed");
         return false;
     }
     if (!frontproxy_allows_name(g->frontproxy, name)) {
-        refuse_caller(g, req, 401, "Unauthorized",
-                      "the client certificate is not one of a front proxy");
+        gate_refuse_caller(
+            g, req, 401, "Unauthorized",
+            "the client certificate is not one of a front proxy");
         return false;
     }
     server_request_trust(req);
@@ -346,11 +136,11 @@ void gate_request_cb(void *arg, struct server_request *req)
         return;
     rc = identity_from_headers(&who, head, g->frontproxy, &err);
     if (rc == -EBADMSG)
-        refuse_caller(g, req, 400, "BadRequest", err.text);
+        gate_refuse_caller(g, req, 400, "BadRequest", err.text);
     else if (rc == -EACCES)
-        refuse_caller(g, req, 401, "Unauthorized", err.text);
+        gate_refuse_caller(g, req, 401, "Unauthorized", err.text);
     else if (rc < 0 || !path)
-        respond_status(req, 503, "ServiceUnavailable", "out of memory");
+        gate_respond_status(req, 503, "ServiceUnavailable", "out of memory");
     else
         route(g, req, &who, path);
     identity_release(&who);

@@ -42,6 +42,8 @@ struct json_object *info_to_json(const struct info *info, const char *ns,
                            info->client ? json_object_get(info->client)
                                         : json_object_new_object());
     json_object_object_add(obj, "apiserver", apiserver);
+    if (info->direct)
+        json_object_object_add(obj, "direct", json_object_new_boolean(true));
     return obj;
 }
 

@@ -16,6 +16,7 @@ struct info {
     char cluster_uid[64];
     struct subnets service, pod, also;
     struct cluster_dns dns;
+    bool direct; /* links that do not pass the API server are to be had */
     struct json_object *client;  /* an object, or NULL */
     char apiserver[SUBNET_TEXT]; /* address, or "" */
 };

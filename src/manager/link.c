@@ -19,6 +19,7 @@
 #include "manager/agents.h"
 #include "manager/audit.h"
 #include "manager/authorize.h"
+#include "manager/direct.h"
 #include "manager/engagements.h"
 #include "manager/info.h"
 #include "manager/link_internal.h"
@@ -39,8 +40,14 @@
 static void audit_link(const struct link *link, const char *verb, bool allowed,
                        const char *reason)
 {
+    static const char *const names[] = {
+        [LINK_OUTGOING] = "link",
+        [LINK_INCOMING] = "incoming link",
+        [LINK_DIRECT] = "direct link",
+    };
+
     audit_write(&(struct audit_event){
-        .event = link->direction == LINK_INCOMING ? "incoming link" : "link",
+        .event = names[link->direction],
         .who = &link->who,
         .verb = verb,
         .ns = link->ns,
@@ -69,6 +76,8 @@ static void timer_closed_cb(uv_handle_t *handle)
 {
     struct link *link = handle->data;
 
+    if (--link->handles > 0)
+        return;
     identity_release(&link->who);
     free(link);
 }
@@ -92,6 +101,7 @@ static void link_end(struct link *link, bool allowed, const char *reason)
     metrics->bytes_out += stats.bytes_out;
     tunnel_destroy(link->tunnel);
     uv_close((uv_handle_t *)&link->timer, timer_closed_cb);
+    uv_close((uv_handle_t *)&link->age, timer_closed_cb);
     tell_parts(link);
 }
 
@@ -214,6 +224,13 @@ static int answer_request(struct link *link, struct tunnel_stream *s,
         return answer_info(link, s);
     if (!strcmp(open->path, "/tp/v1/events") && get)
         return link_events_open(link, s);
+    /* What a session wants is said where the API server has let it in. */
+    if (link->direction == LINK_DIRECT)
+        return tunnel_stream_respond(s, 404,
+                                     "{\"error\":\"not on a direct "
+                                     "link\"}");
+    if (!strcmp(open->path, "/tp/v1/ticket") && !strcmp(open->method, "POST"))
+        return link_ticket(link, s);
     if (answer_engagements(link, s, open))
         return 0;
     return tunnel_stream_respond(s, 404, "{\"error\":\"no such request\"}");
@@ -280,18 +297,22 @@ static struct tunnel *create_tunnel(struct link *link, struct stream *stream)
 {
     const struct links_env *env = &link->links->env;
     bool incoming = link->direction == LINK_INCOMING;
+    uint64_t rate =
+        link->direction == LINK_DIRECT ? env->direct_rate : env->rate;
     struct tunnel_config config = {
         .role = incoming ? TUNNEL_CLIENT : TUNNEL_SERVER,
         .names = incoming ? TUNNEL_ADDRESSES : TUNNEL_BOTH,
     };
 
-    if (env->rate)
-        stream = limit_create(stream, env->rate);
+    if (rate)
+        stream = limit_create(stream, rate);
     if (!stream)
         return NULL;
     return tunnel_create(env->loop, stream, &config,
                          incoming ? &incoming_ops : &outgoing_ops, link);
 }
+
+static uint64_t last_id;
 
 struct link *link_create(struct links *links, const struct identity *who,
                          const char *ns, const char *name,
@@ -305,6 +326,7 @@ struct link *link_create(struct links *links, const struct identity *who,
         return NULL;
     }
     link->direction = direction;
+    link->id = ++last_id;
     link->tunnel = create_tunnel(link, stream);
     if (!link->tunnel) {
         identity_release(&link->who);
@@ -317,6 +339,8 @@ struct link *link_create(struct links *links, const struct identity *who,
     uv_timer_init(links->env.loop, &link->timer);
     link->timer.data = link;
     uv_timer_start(&link->timer, hello_late_cb, HELLO_MS, 0);
+    link_age_start(link);
+    link->handles = 2;
     audit_link(link, "open", true, NULL);
     if (direction == LINK_INCOMING && link_incoming_start(link) < 0) {
         link_close(link, "out of memory");

@@ -1,6 +1,6 @@
 /*
- * link_internal.h - one link: what links.c, link.c, link_incoming.c,
- * link_dial.c and link_to_pod.c share
+ * link_internal.h - one link: what links.c, link.c, link_age.c,
+ * link_incoming.c, link_dial.c and link_to_pod.c share
  */
 #ifndef TP_MANAGER_LINK_INTERNAL_H
 #define TP_MANAGER_LINK_INTERNAL_H
@@ -36,12 +36,16 @@ struct link {
     char ns[LINK_NS_MAX + 1];
     char name[LINK_NAME_MAX + 1];
     enum link_direction direction;
+    uint64_t id; /* of no other link of this process */
     struct tunnel *tunnel;
     uv_timer_t timer; /* hello is late; then: time to authorize again */
+    uv_timer_t age;   /* link_age.c */
+    unsigned handles; /* timers that are not closed yet */
     struct authorization *review;
     uint64_t failing_since; /* uv_now() of the first failed review; 0: none */
     bool greeted;
-    bool drained; /* no new streams */
+    bool renewing; /* its client was asked for another one */
+    bool drained;  /* no new streams */
     bool closing;
     struct dial_share share;
     struct bucket dials;
@@ -62,6 +66,9 @@ void link_greeted(struct link *link);
 void links_greeted(struct link *link);
 /* No new streams. */
 void link_drain(struct link *link);
+
+/* link_age.c: from here on it becomes old. */
+void link_age_start(struct link *link);
 
 /* link_incoming.c: says hello to the client. 0 or a negative errno. */
 int link_incoming_start(struct link *link);

@@ -12,6 +12,9 @@
 #include "manager/metrics.h"
 #include "manager/parts.h"
 
+/* As many former links as a client keeps (SESSION_FORMER_MAX). */
+#define RENEWING_MAX 8
+
 struct links *links_create(const struct links_env *env)
 {
     struct links *links = calloc(1, sizeof(*links));
@@ -121,10 +124,30 @@ static struct link *find_replaceable(const struct links *links,
     TAILQ_FOREACH(link, &links->list, entry)
     {
         if (link->direction == direction && !strcmp(link->name, name) &&
-            (direction == LINK_OUTGOING || !link->greeted))
+            (direction != LINK_INCOMING || !link->greeted) && !link->renewing)
             return link;
     }
     return NULL;
+}
+
+/* The oldest of those that make place, if there are too many: a client that
+ * makes links without end is to have no more of them than one that does not. */
+static struct link *find_surplus(const struct links *links, const char *name,
+                                 enum link_direction direction)
+{
+    struct link *link, *oldest = NULL;
+    unsigned count = 0;
+
+    TAILQ_FOREACH(link, &links->list, entry)
+    {
+        if (link->direction == direction && !strcmp(link->name, name) &&
+            link->renewing) {
+            count++;
+            if (!oldest)
+                oldest = link;
+        }
+    }
+    return count > RENEWING_MAX ? oldest : NULL;
 }
 
 bool links_open(struct links *links, const struct identity *who, const char *ns,
@@ -139,6 +162,8 @@ bool links_open(struct links *links, const struct identity *who, const char *ns,
         return false;
     }
     while ((old = find_replaceable(links, name, direction)))
+        replace(old);
+    while ((old = find_surplus(links, name, direction)))
         replace(old);
     return link_create(links, who, ns, name, direction, stream) != NULL;
 }

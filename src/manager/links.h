@@ -16,6 +16,7 @@
 #include "net/stream.h"
 
 struct api;
+struct direct;
 struct identity;
 struct info;
 struct link;
@@ -23,6 +24,7 @@ struct links;
 struct metrics;
 struct parts;
 struct policy;
+struct scope;
 struct tunnel;
 
 /* What links need of the manager; all of it outlives them and may change its
@@ -33,14 +35,20 @@ struct links_env {
     struct metrics *metrics;
     const struct policy *policy;
     const struct info *info;
-    const struct parts *parts; /* who hears of links; NULL: nobody */
-    uint64_t rate;             /* bytes a second of one link; 0: no limit */
+    const struct parts *parts;   /* who hears of links; NULL: nobody */
+    struct scope *scope;         /* NULL: links reach all namespaces */
+    const struct direct *direct; /* NULL: no direct links */
+    uint64_t rate;               /* bytes a second of one link; 0: no limit */
+    uint64_t direct_rate;        /* of a direct one */
+    unsigned lifetime; /* seconds until it is to be made anew; 0: for ever */
     unsigned max_user; /* links of one user and direction; 0: no limit */
 };
 
 enum link_direction {
     LINK_OUTGOING, /* the client opens streams */
     LINK_INCOMING, /* the manager opens streams of engagements */
+    LINK_DIRECT,   /* as outgoing, but it did not pass the API server: for
+                    * streams alone, beside an outgoing one */
 };
 
 struct links *links_create(const struct links_env *env);
@@ -62,7 +70,8 @@ enum links_verdict links_check(const struct links *links,
                                enum link_direction direction);
 
 /* Starts a link on stream, which it owns from here on (also on failure). It
- * takes the place of the owner's older one of that name and direction: at once,
+ * takes the place of the owner's older one of that name and direction: at once
+ * (but one that was asked to make place keeps its streams, see link_age.c),
  * or, if it is incoming, as soon as its client has said hello, so that engaged
  * connections always have a way. False if out of memory. */
 bool links_open(struct links *links, const struct identity *who, const char *ns,

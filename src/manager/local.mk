@@ -16,6 +16,8 @@ libtp_manager_a_SOURCES = \
 	src/manager/cluster.c src/manager/cluster.h \
 	src/manager/credentials.c src/manager/credentials.h \
 	src/manager/dial_turns.c src/manager/dial_turns.h \
+	src/manager/direct.c src/manager/direct.h \
+	src/manager/direct_listener.c \
 	src/manager/discovery.c src/manager/discovery.h \
 	src/manager/engagements.h \
 	src/manager/events.c src/manager/events.h \
@@ -23,6 +25,8 @@ libtp_manager_a_SOURCES = \
 	src/manager/files.c src/manager/files.h \
 	src/manager/frontproxy.c src/manager/frontproxy.h \
 	src/manager/gate.c src/manager/gate.h \
+	src/manager/gate_internal.h \
+	src/manager/gate_open.c \
 	src/manager/gate_path.c \
 	src/manager/health.c \
 	src/manager/hello.c src/manager/hello.h \
@@ -45,11 +49,14 @@ libtp_manager_a_SOURCES = \
 	src/manager/template_inject.c src/manager/template_inject.h \
 	src/manager/webhook_probe.c src/manager/webhook_probe.h \
 	src/manager/link.c \
+	src/manager/link_age.c \
 	src/manager/link_dial.c \
 	src/manager/link_incoming.c \
 	src/manager/link_internal.h \
+	src/manager/link_ticket.c \
 	src/manager/link_to_pod.c \
 	src/manager/links.c src/manager/links.h \
+	src/manager/lookups.c src/manager/lookups.h \
 	src/manager/manager.c src/manager/manager.h \
 	src/manager/manager_internal.h \
 	src/manager/metrics.c src/manager/metrics.h \
@@ -61,6 +68,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/resolvconf.c \
 	src/manager/review.c src/manager/review.h \
 	src/manager/selfcheck.c src/manager/selfcheck.h \
+	src/manager/scope.c src/manager/scope.h \
 	src/manager/server.c src/manager/server.h \
 	src/manager/server_answer.c \
 	src/manager/server_body.c src/manager/server_body.h \
@@ -68,6 +76,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/slices.c src/manager/slices.h \
 	src/manager/snapshot.c src/manager/snapshot.h \
 	src/manager/subnets.c src/manager/subnets.h \
+	src/manager/ticket.c src/manager/ticket.h \
 	src/manager/webhook.c src/manager/webhook.h \
 	src/manager/webhook_listener.c
 include src/manager/engage.mk
@@ -80,7 +89,10 @@ tp_manager_LDADD = $(MANAGER_LIBS)
 if HAVE_CHECK
 check_PROGRAMS += check_manager check_manager_gate check_manager_agent_pod \
 	check_manager_agents
-check_PROGRAMS += check_manager_server
+check_PROGRAMS += check_manager_server check_manager_direct
+check_manager_direct_SOURCES = tests/unit/check_manager_direct.c
+check_manager_direct_CFLAGS = $(CHECK_CFLAGS_ALL)
+check_manager_direct_LDADD = $(MANAGER_LIBS) libtp-daemon.a $(BASE_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_inject check_webhook
 check_webhook_SOURCES = tests/unit/check_webhook.c \
 	tests/unit/pki.c tests/unit/pki.h

@@ -11,6 +11,7 @@
 #include "manager/manager_internal.h"
 #include "manager/options.h"
 #include "manager/replicas.h"
+#include "manager/scope.h"
 #include "manager/server.h"
 #include "manager/snapshot.h"
 
@@ -33,6 +34,7 @@ static void stop(struct manager *m)
     server_close(m->server);
     server_close(m->agents_server);
     server_close(m->webhook_server);
+    server_close(m->direct_server);
     server_close(m->health);
     if (m->links)
         links_close(m->links);
@@ -147,13 +149,22 @@ static int create_parts(struct manager *m, struct tp_error *err)
         .policy = &m->policy,
         .info = &m->info,
         .parts = &m->parts,
+        .direct = &m->direct,
         .rate = m->options->link_rate,
+        .direct_rate = m->options->direct_rate,
+        .lifetime = m->options->link_lifetime,
         .max_user = m->options->link_max,
     };
     int rc;
 
     m->api = env.api = api_create(m->loop, &m->endpoint);
     m->snapshot = calloc(1, sizeof(*m->snapshot));
+    if (m->api && m->options->dial_scoped) {
+        m->scope = scope_create(m->loop, m->api, &m->metrics);
+        if (!m->scope)
+            return tp_error_errno(err, -ENOMEM, "tp-manager");
+    }
+    env.scope = m->scope;
     if (m->api)
         m->parts.links = m->links = links_create(&env);
     if (!m->links || !m->snapshot)
@@ -183,9 +194,9 @@ static int start(struct manager *m, struct tp_error *err)
                               gate_request_cb, &m->gate, err);
     if (!m->server)
         return err->code;
-    /* Here the listener for agents is made (options->listen_agents): part
-     * manager-links. */
     rc = webhook_start(m, err);
+    if (rc == 0)
+        rc = direct_start(m, err);
     if (rc == 0)
         rc = health_start(m, err);
     if (rc < 0)
@@ -220,6 +231,7 @@ void manager_destroy(struct manager *m)
     if (!m)
         return;
     links_destroy(m->links);
+    scope_destroy(m->scope);
     agents_destroy(m->parts.agents);
     replicas_destroy(m->replicas);
     engagements_destroy(m->parts.engagements);

@@ -8,6 +8,7 @@
 
 #include "base/bucket.h"
 #include "manager/credentials.h"
+#include "manager/direct.h"
 #include "manager/frontproxy.h"
 #include "manager/gate.h"
 #include "manager/info.h"
@@ -30,10 +31,12 @@ struct manager {
     struct kube_endpoint endpoint;
     struct api *api;
     struct links *links;
+    struct scope *scope; /* NULL: --dial-scope cluster */
     struct parts parts;
     struct replicas *replicas;
     struct metrics metrics;
     struct server *server, *agents_server, *health;
+    struct server *direct_server; /* NULL: off */
     struct gate gate;
 
     /* What is known, see refresh.c. */
@@ -41,7 +44,8 @@ struct manager {
     struct frontproxy frontproxy;
     uint64_t frontproxy_at; /* uv_now() when it was read; 0: not in force */
     struct credentials credentials;
-    struct tls_ctx *tls, *agents_tls;
+    struct tls_ctx *tls, *agents_tls, *direct_tls;
+    struct direct direct;
     struct policy policy;
     struct subnets replicas_addrs; /* newer than the snapshot's */
     struct info info;

@@ -41,6 +41,12 @@ static const struct option_row rows[] = {
      "ADDR:PORT", "let agents in here"},
     {"listen-webhook", KIND_HOSTPORT, AT(listen_webhook), "[::]:8445",
      "ADDR:PORT", "serve the webhook here; empty: not at all"},
+    {"listen-direct", KIND_HOSTPORT, AT(listen_direct), NULL, "ADDR:PORT",
+     "let links in here that do not pass the API server; empty: not at all"},
+    {"direct-endpoints", KIND_TEXT, AT(direct_endpoints), NULL, "HOST:PORT,...",
+     "where clients reach it, instead of what the Service says"},
+    {"direct-rate", KIND_SIZE, AT(direct_rate), "0", "BYTES",
+     "as --link-rate, of direct links"},
     {"metrics", KIND_HOSTPORT, AT(metrics), "[::]:8080", "ADDR:PORT",
      "serve health and metrics here"},
     {"namespace", KIND_TEXT, AT(ns), NULL, "NS",
@@ -71,7 +77,8 @@ static const struct option_row rows[] = {
      "dialled, not announced"},
     {"dial-allow-node", KIND_ADDRESSES, AT(dial_allow_node), NULL, "ADDRS",
      "node addresses that may be dialled"},
-    {"dial-scope", KIND_SCOPE, 0, "cluster", "SCOPE", "cluster"},
+    {"dial-scope", KIND_SCOPE, AT(dial_scoped), "cluster", "SCOPE",
+     "cluster, or namespace: those only where the user may connect"},
     {"cluster-domain", KIND_TEXT, AT(cluster_domain), NULL, "NAME",
      "instead of what resolv.conf says"},
     {"dns-address", KIND_ADDRESS, AT(dns_address), NULL, "ADDR",
@@ -82,6 +89,8 @@ static const struct option_row rows[] = {
      NULL, "accept an empty list of allowed names"},
     {"link-rate", KIND_SIZE, AT(link_rate), "0", "BYTES",
      "a second and link, each way; 0: no limit"},
+    {"link-lifetime", KIND_COUNT, AT(link_lifetime), "3600", "SECONDS",
+     "until the API server is to say again who its user is; 0: never"},
     {"link-max", KIND_COUNT, AT(link_max), "20", "N",
      "links of one user; 0: no limit"},
     {"drain-timeout", KIND_COUNT, AT(drain), "60", "SECONDS",
@@ -159,17 +168,13 @@ static int set_number(const struct option_row *row, void *at, const char *value,
     return 0;
 }
 
-static int set_scope(const struct option_row *row, const char *value,
-                     struct tp_error *err)
+static int set_scope(const struct option_row *row, bool *scoped,
+                     const char *value, struct tp_error *err)
 {
-    if (!strcmp(value, "cluster"))
-        return 0;
-    if (!strcmp(value, "namespace"))
-        return tp_error_set(err, -ENOTSUP,
-                            "--%s namespace is not in this version; use "
-                            "cluster",
-                            row->name);
-    return bad_value(row, value, "cluster", err);
+    *scoped = !strcmp(value, "namespace");
+    return *scoped || !strcmp(value, "cluster")
+               ? 0
+               : bad_value(row, value, "cluster or namespace", err);
 }
 
 static int set_address(const struct option_row *row, union sockaddr_any *addr,
@@ -208,7 +213,7 @@ static int set_value(struct options *o, const struct option_row *row,
             return bad_value(row, value, "error, warn, info or debug", err);
         return 0;
     case KIND_SCOPE:
-        return set_scope(row, value, err);
+        return set_scope(row, at, value, err);
     case KIND_FLAG:
         if (!strcmp(value, "true") || !strcmp(value, "false")) {
             *(bool *)at = *value == 't';

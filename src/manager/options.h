@@ -19,6 +19,8 @@
 struct options {
     union sockaddr_any listen, metrics;
     union sockaddr_any listen_agents, listen_webhook; /* family 0: off */
+    union sockaddr_any listen_direct;                 /* likewise */
+    char *direct_endpoints;
     char *ns;
     char *service;
     char *apiservice, *webhook;
@@ -26,13 +28,16 @@ struct options {
     char *client_config, *agent_config;
     struct subnets service_subnets, pod_subnets, also_subnets;
     struct subnets dial_allow, dial_allow_node;
+    bool dial_scoped; /* to namespaces where the user may connect */
     char *cluster_domain;
     union sockaddr_any dns_address; /* family 0: not given */
     char *dns_search;
     bool any_front_proxy_name;
-    uint64_t link_rate; /* bytes a second, each way; 0: no limit */
-    unsigned link_max;  /* of one user; 0: no limit */
-    unsigned drain;     /* seconds that connections have after SIGTERM */
+    uint64_t link_rate;     /* bytes a second, each way; 0: no limit */
+    uint64_t direct_rate;   /* the same of direct links */
+    unsigned link_lifetime; /* seconds; 0: for ever */
+    unsigned link_max;      /* of one user; 0: no limit */
+    unsigned drain;         /* seconds that connections have after SIGTERM */
     bool switch_services;
     enum log_level log_level;
     bool show_help, show_version;

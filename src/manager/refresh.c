@@ -150,6 +150,11 @@ static void take_cluster(struct manager *m, struct snapshot *s)
     }
     if (s->service_ip[0])
         memcpy(known->service_ip, s->service_ip, sizeof(known->service_ip));
+    if (s->direct) {
+        json_object_put(known->direct);
+        known->direct = s->direct;
+        s->direct = NULL;
+    }
     if (s->cluster_uid[0])
         memcpy(known->cluster_uid, s->cluster_uid, sizeof(known->cluster_uid));
 }
@@ -178,6 +183,9 @@ static int build_policy(const struct manager *m, struct policy *p)
         subnets_add_all(&p->allowed, &o->dial_allow) < 0 ||
         subnets_add_all(&p->nodes, &m->snapshot->nodes) < 0 ||
         subnets_add_all(&p->node_exceptions, &o->dial_allow_node) < 0 ||
+        subnets_add_all(&p->unscoped, &o->also_subnets) < 0 ||
+        subnets_add_all(&p->unscoped, &o->dial_allow) < 0 ||
+        subnets_add_all(&p->unscoped, &o->dial_allow_node) < 0 ||
         subnets_add_all(&p->self, &m->snapshot->self) < 0 ||
         subnets_add_all(&p->self, &m->replicas_addrs) < 0)
         return -ENOMEM;
@@ -186,6 +194,7 @@ static int build_policy(const struct manager *m, struct policy *p)
     subnets_merge(&p->nodes);
     subnets_merge(&p->node_exceptions);
     subnets_merge(&p->self);
+    subnets_merge(&p->unscoped);
     return 0;
 }
 
@@ -248,6 +257,7 @@ static int build_info(const struct manager *m, struct info *info)
         subnets_add_all(&info->pod, pod_subnets(m)) < 0 ||
         subnets_add_all(&info->also, &m->options->also_subnets) < 0)
         return -ENOMEM;
+    info->direct = m->direct.on;
     info->client = json_object_get(m->client_config);
     return read_dns(m, &info->dns);
 }
@@ -341,6 +351,8 @@ static void apply(struct manager *m, struct snapshot *s)
         use_agents_tls(m);
     webhook_refresh(m, cert_changed, &err);
     warn(m, PART_AGENTS, &err);
+    if (direct_refresh(m, cert_changed))
+        use_info(m);
 }
 
 static void timer_cb(uv_timer_t *timer);
@@ -405,6 +417,7 @@ void refresh_release(struct manager *m)
     tls_ctx_destroy(m->tls);
     tls_ctx_destroy(m->agents_tls);
     webhook_release(m);
+    direct_release(m);
     policy_release(&m->policy);
     subnets_release(&m->replicas_addrs);
     info_release(&m->info);

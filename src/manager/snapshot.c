@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "kube/client.h"
+#include "manager/direct.h"
 #include "manager/options.h"
 
 /* Nodes are large objects: small pages keep the peak of memory low. */
@@ -57,6 +58,7 @@ static int read_node_page(struct snapshot *s, struct kube_client *client,
     rc = kube_get(client, path, &list, &s->node_error);
     if (rc < 0)
         return rc;
+    cluster_name_nodes(s->nodes_named, list, DIRECT_ENDPOINTS_MAX);
     rc = cluster_add_nodes(&s->pod, &s->nodes, list);
     if (rc < 0)
         return tp_error_errno(&s->node_error, rc, "nodes");
@@ -101,6 +103,24 @@ static void read_self(struct snapshot *s, struct kube_client *client,
     subnets_merge(&s->self);
 }
 
+/* The Service of direct links, which is as much the manager's own. */
+static void read_direct(struct snapshot *s, struct kube_client *client,
+                        const struct options *o)
+{
+    cleanup_json struct json_object *service = NULL;
+    char path[512];
+
+    if (!o->listen_direct.sa.sa_family)
+        return;
+    snprintf(path, sizeof(path),
+             "/api/v1/namespaces/%.63s/services/%.56s-direct", o->ns,
+             o->service);
+    if (kube_get(client, path, &service, NULL) < 0)
+        return;
+    cluster_add_service(&s->self, service);
+    s->direct = direct_endpoints_of(service, s->nodes_named);
+}
+
 static void read_cluster_uid(struct snapshot *s, struct kube_client *client)
 {
     cleanup_json struct json_object *ns = NULL;
@@ -117,9 +137,11 @@ struct snapshot *snapshot_take(const struct options *options,
 
     if (!s)
         return NULL;
+    s->nodes_named = json_object_new_array();
     read_frontproxy(s, client, options->any_front_proxy_name);
     read_service_cidrs(s, client);
     read_nodes(s, client);
+    read_direct(s, client, options);
     read_self(s, client, options);
     read_cluster_uid(s, client);
     return s;
@@ -134,5 +156,7 @@ void snapshot_destroy(struct snapshot *s)
     subnets_release(&s->pod);
     subnets_release(&s->nodes);
     subnets_release(&s->self);
+    json_object_put(s->nodes_named);
+    json_object_put(s->direct);
     free(s);
 }

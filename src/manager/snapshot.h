@@ -24,6 +24,8 @@ struct snapshot {
     char service_ip[SUBNET_TEXT]; /* of the own Service, "" if not known */
     struct tp_error self_error;
     char cluster_uid[64];
+    struct json_object *nodes_named; /* addresses of the first few nodes */
+    struct json_object *direct;      /* of direct.h; NULL: not read */
 };
 
 /* NULL only when out of memory. */

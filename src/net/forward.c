@@ -41,9 +41,10 @@ struct half {
     size_t piped;
     struct buf rest;
     uint64_t bytes;
-    bool copy; /* no splice */
-    bool eof;  /* nothing more to be read */
-    bool done; /* and everything passed on, FIN too */
+    uint64_t limit; /* no more are read */
+    bool copy;      /* no splice */
+    bool eof;       /* nothing more to be read */
+    bool done;      /* and everything passed on, FIN too */
 };
 
 struct forward {
@@ -146,6 +147,18 @@ static int half_flush(struct half *h)
     return n < 0 ? (int)n : 0;
 }
 
+static size_t most(const struct half *h, size_t size)
+{
+    uint64_t left = h->limit - h->bytes;
+
+    return left < size ? (size_t)left : size;
+}
+
+static bool is_full(const struct half *h)
+{
+    return h->bytes >= h->limit;
+}
+
 /* Reads into a pipe; falls back to copying where that cannot be done. */
 static ssize_t half_splice(struct half *h)
 {
@@ -155,7 +168,7 @@ static ssize_t half_splice(struct half *h)
         h->copy = true;
         return -EINVAL;
     }
-    n = result(splice(h->from->fd, NULL, h->pipe[1], NULL, PIPES_SIZE,
+    n = result(splice(h->from->fd, NULL, h->pipe[1], NULL, most(h, PIPES_SIZE),
                       SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
     if (n > 0)
         h->piped = (size_t)n;
@@ -169,7 +182,8 @@ static ssize_t half_copy(struct half *h)
 {
     struct forward *f = h->from->forward;
     uint8_t *data = f->pipes->scratch;
-    ssize_t n = result(recv(h->from->fd, data, PIPES_SCRATCH, MSG_DONTWAIT));
+    ssize_t n =
+        result(recv(h->from->fd, data, most(h, PIPES_SCRATCH), MSG_DONTWAIT));
     ssize_t sent;
 
     if (n <= 0)
@@ -237,7 +251,7 @@ static void half_write_failed(struct half *h)
     half_release(h, h->from->forward->pipes);
     h->piped = 0;
     h->to->failed = true;
-    if (back->eof)
+    if (back->eof || is_full(back))
         forward_end(h->from->forward, true);
     else
         half_pump(back);
@@ -260,7 +274,7 @@ static bool half_step(struct half *h)
     bool stopped = h->from->stopped; /* no event will come */
     ssize_t n;
 
-    if (!half_push(h) || h->eof)
+    if (!half_push(h) || h->eof || is_full(h))
         return false;
     n = half_read(h);
     if (f->ended || (n == -EAGAIN && !stopped))
@@ -298,7 +312,7 @@ static void arm(struct side *s)
     int events = s->hung_up ? 0 : UV_PRIORITIZED;
 
     if (!out->eof && waiting(out) == 0)
-        events |= UV_READABLE;
+        events |= is_full(out) ? UV_DISCONNECT : UV_READABLE;
     if (waiting(in) > 0)
         events |= UV_WRITABLE;
     if (events == s->armed || s->stopped)
@@ -316,7 +330,7 @@ static void side_broke(struct side *s, struct half *out)
 {
     s->stopped = true;
     s->armed = 0;
-    if (out->eof || waiting(out) > 0)
+    if (out->eof || waiting(out) > 0 || is_full(out))
         forward_end(s->forward, true);
     else
         half_pump(out);
@@ -334,6 +348,8 @@ static void poll_cb(uv_poll_t *poll, int status, int events)
         s->hung_up = true;
     if (status == 0 && events & UV_READABLE && !out->eof)
         half_pump(out);
+    if (status == 0 && events & UV_DISCONNECT && !out->eof && is_full(out))
+        half_read_end(out, 0);
     if (status == 0 && events & UV_WRITABLE && !f->ended)
         half_pump(other_half(out));
     if (f->ended)
@@ -358,6 +374,7 @@ static void half_init(struct half *h, struct side *from, struct side *to)
     h->from = from;
     h->to = to;
     h->pipe[0] = h->pipe[1] = -1;
+    h->limit = UINT64_MAX;
     buf_init(&h->rest, PIPES_SCRATCH);
 }
 
@@ -402,4 +419,15 @@ struct forward *forward_create(uv_loop_t *loop, struct pipes *pipes, int client,
     arm(&f->client);
     arm(&f->app);
     return f;
+}
+
+int forward_begin(struct forward *f, const void *data, size_t len,
+                  uint64_t limit)
+{
+    int rc = len ? buf_append(&f->up.rest, data, len) : 0;
+
+    f->up.limit = limit;
+    arm(&f->client);
+    arm(&f->app);
+    return rc;
 }

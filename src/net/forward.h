@@ -36,6 +36,13 @@ struct forward *forward_create(uv_loop_t *loop, struct pipes *pipes, int client,
                                int app, const struct forward_tap *tap,
                                forward_end_cb *cb, void *arg);
 
+/* Right after forward_create(): the len bytes of the client that its user has
+ * read before go to the app first (at most PIPES_SCRATCH), and then not more
+ * than `limit` of the client's (UINT64_MAX: all). Once it has sent these, its
+ * end is passed on, and no further byte. 0, -ENOBUFS or -ENOMEM. */
+int forward_begin(struct forward *f, const void *data, size_t len,
+                  uint64_t limit);
+
 /* Resets both sides; cb is called before it returns. */
 void forward_abort(struct forward *f);
 

@@ -80,6 +80,7 @@ struct tunnel_stream {
     size_t body_len, body_off;
     struct chunkq in;   /* received, not taken; bounded by the window */
     size_t granted;     /* of its window, beyond the first one */
+    size_t owed;        /* taken, and not given back as credit yet */
     size_t epoch_bytes; /* taken since epoch_ns, see window.c */
     uint64_t epoch_ns;
     int32_t id;

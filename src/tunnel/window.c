@@ -69,6 +69,21 @@ static void window_turned(struct tunnel_stream *s, size_t window)
         grow(s, window, window * 2);
 }
 
+/* Credit goes back by quarters. nghttp2 would wait for half of the window: what
+ * comes a little above the first half is given back at once, the rest stays
+ * below the threshold until more comes, and half of each window is never in
+ * flight. */
+static void give_back(struct tunnel_stream *s, size_t window)
+{
+    size_t due = window >= WINDOW_SECOND ? window / 4 : window / 2;
+
+    if (s->owed < due)
+        return;
+    nghttp2_submit_window_update(s->tunnel->h2, NGHTTP2_FLAG_NONE, s->id,
+                                 (int32_t)s->owed);
+    s->owed = 0;
+}
+
 void window_consumed(struct tunnel_stream *s, size_t len)
 {
     struct tunnel *t = s->tunnel;
@@ -76,13 +91,14 @@ void window_consumed(struct tunnel_stream *s, size_t len)
 
     if (len == 0 || s->h2_closed || s->in_eof || t->ended)
         return;
-    nghttp2_session_consume_stream(t->h2, s->id, len);
+    window = window_of(s);
+    s->owed += len;
+    give_back(s, window);
     if (s->epoch_bytes == 0)
         s->epoch_ns = uv_hrtime();
     s->epoch_bytes += len;
     if (s->epoch_bytes < t->base / 2)
         return;
-    window = window_of(s);
     if (window < WINDOW_SECOND && s->epoch_bytes >= window / 2 &&
         t->granted < t->config.budget / 2)
         grow(s, window, WINDOW_SECOND);

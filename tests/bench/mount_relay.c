@@ -1,9 +1,14 @@
 /*
- * A TCP relay that delays: mount_relay PORT TARGET_PORT DELAY_MS
+ * A TCP relay that delays: mount_relay PORT [TARGET_ADDRESS:]TARGET_PORT
+ * DELAY_MS
+ *
+ * Listens on 127.0.0.1; with an address, which is for a container of its own,
+ * on all addresses.
  *
  * What comes in goes out DELAY_MS later, each way, with no limit of bandwidth:
  * the kernel here has no netem. TCP's slow start and losses are not modelled.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -99,15 +104,30 @@ static void *run_way(void *arg)
     return NULL;
 }
 
-static int connect_to(int port)
+static struct sockaddr_in target_of(const char *text)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const char *colon = strchr(text, ':');
+    char host[16] = "";
+
+    to.sin_port = htons((uint16_t)atoi(colon ? colon + 1 : text));
+    if (!colon)
+        return to;
+    snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
+    if (inet_pton(AF_INET, host, &to.sin_addr) != 1)
+        exit(2);
+    return to;
+}
+
+static int connect_to(const struct sockaddr_in *to)
+{
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0)
         return fd;
+    if (fd >= 0)
+        close(fd);
     return -1;
 }
 
@@ -129,10 +149,14 @@ int main(int argc, char **argv)
 {
     struct sockaddr_in at = {.sin_family = AF_INET,
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to;
     int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 
     if (argc != 4)
         return 2;
+    to = target_of(argv[2]);
+    if (strchr(argv[2], ':'))
+        at.sin_addr.s_addr = htonl(INADDR_ANY);
     at.sin_port = htons((uint16_t)atoi(argv[1]));
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 ||
@@ -143,11 +167,14 @@ int main(int argc, char **argv)
     puts("ready");
     fflush(stdout);
     for (;;) {
-        int a = accept(listener, NULL, NULL), b = connect_to(atoi(argv[2]));
+        int a = accept(listener, NULL, NULL), b = connect_to(&to);
         uint64_t delay = (uint64_t)atoi(argv[3]) * 1000;
 
-        if (a < 0 || b < 0)
+        if (a < 0 || b < 0) {
+            close(a);
+            close(b);
             continue;
+        }
         setsockopt(a, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         setsockopt(b, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         start_way(a, b, delay);

@@ -152,8 +152,8 @@ class Relay(Client):
     tp. Each connection is an upgraded one of its own, so new ones are not
     measured."""
 
-    def __init__(self, container):
-        super().__init__("relay", container)
+    def __init__(self, container, name="relay"):
+        super().__init__(name, container)
 
     def address(self, service):
         return "127.0.0.1", PORTS[service]
@@ -167,7 +167,6 @@ class Relay(Client):
 class Pump:
     """bench-pump at both ends of an upgraded connection: see pump.h."""
 
-    name = "pump"
     MODES = {
         "down1": ("source", 1),
         "up1": ("sink", 1),
@@ -176,7 +175,8 @@ class Pump:
         "rr": ("echo", 1),
     }
 
-    def __init__(self, access):
+    def __init__(self, access, name="pump"):
+        self.name = name
         self.network, self.host, self.port, self.server_name, self.env = access
 
     def measure(self, metric, seconds):

@@ -6,7 +6,8 @@ import subprocess
 
 from paths import METRICS
 
-PATHS = ("direct", "port-forward", "pump", "relay", "tp")
+PATHS = ("direct", "port-forward", "pump", "relay", "tp", "pump-direct", "relay-direct",
+         "tp-direct")
 MIB = 1024 * 1024
 
 
@@ -53,6 +54,9 @@ def summarize(samples):
             "tp_to": {
                 p: ratio(samples, metric, "tp", p) for p in PATHS if p != "tp"
             },
+            "direct_to_pump": ratio(samples, metric, "tp-direct", "pump-direct"),
+            "direct_to_relay": ratio(samples, metric, "tp-direct", "relay-direct"),
+            "direct_to_tp": ratio(samples, metric, "tp-direct", "tp"),
             "p99_us": {p: extra(samples, p, metric, "p99_us") for p in PATHS},
         }
     return summary
@@ -92,6 +96,16 @@ def aims(data):
                 f"{METRICS[metric][3]}, of the pump's",
                 ratio(samples, metric, "tp", "pump", pumped),
                 0.8,
+                "",
+                True,
+            )
+        )
+    for metric in ("down1", "up1"):
+        rows.append(
+            _aim(
+                f"{METRICS[metric][3]}, direct link, of bare TLS",
+                ratio(samples, metric, "tp-direct", "pump-direct"),
+                0.7,
                 "",
                 True,
             )
@@ -151,16 +165,17 @@ def _rows(rows):
 
 def table(data):
     rows = [["median", "", *PATHS, "tp/direct", "tp/pf",
-             "tp/pump", "tp/relay"]]  # fmt: skip
+             "tp/pump", "tp/relay", "td/pd", "td/rd", "td/tp"]]  # fmt: skip
     for metric, entry in data["summary"].items():
         _, unit, _, title = METRICS[metric]
-        ratios = [_number(entry["tp_to"][p]) for p in PATHS if p != "tp"]
+        ratios = [_number(entry["tp_to"][p]) for p in PATHS[:4]]
+        ratios += [_number(entry[k]) for k in ("direct_to_pump", "direct_to_relay", "direct_to_tp")]
         rows.append(
             [title, unit, *(_number(entry["median"][p]) for p in PATHS), *ratios]
         )
         if metric == "rr":
             p99 = [_number(entry["p99_us"][p]) for p in PATHS]
-            rows.append([title.replace("p50", "p99"), unit, *p99, "", "", "", ""])
+            rows.append([title.replace("p50", "p99"), unit, *p99, *[""] * 7])
     yield from _rows(rows)
     yield ""
     yield from _memory_table(data["memory"])

@@ -80,6 +80,7 @@ apiVersion: v1
 kind: Service
 metadata: {name: pump, namespace: tp-bench}
 spec:
+  type: NodePort
   selector: {app: pump}
   ports: [{port: 443, targetPort: 6443}]
 ---
@@ -132,7 +133,8 @@ def remove_containers():
 class World:
     """The cluster with the server side in it, and the containers beside it."""
 
-    def __init__(self, say, daemon=None, install=True):
+    def __init__(self, say, daemon=None, install=True, rtt=None):
+        self.rtt = rtt
         self.say = say
         self.foreign_daemon = daemon
         self.daemon = daemon or DAEMON
@@ -165,11 +167,43 @@ class World:
             self.say("the chart")
             self.tp(
                 "helm", "upgrade", "--install", "--wait", "--timeout", "120s",
-                "--set", "link.rate=0", timeout=180,
+                "--set", "link.rate=0", "--set", "link.direct.enabled=true",
+                "--set", "link.direct.type=NodePort", timeout=180,
             )  # fmt: skip
         self.say("the server side")
         self._apply()
         self.service_ip = self._service_ip("app")
+        if self.rtt:
+            self._go_far()
+
+    def _go_far(self):
+        """From here on the API server is behind a relay that delays, in a container
+        beside it."""
+        config = json.loads(
+            self.kubectl("config", "view", "--raw", "--minify", "-o", "json").stdout
+        )
+        network, host, port, name, _ = self.api_access()
+        relay = pathlib.Path(tempfile.gettempdir()) / f"{NAME}-relay"
+        source = TOP / "tests/bench/mount_relay.c"
+        run("cc", "-O2", "-static", "-pthread", "-o", relay, source)
+        container = f"{NAME}-far"
+        run(
+            "docker", "run", "-d", "--name", container, "--network", network, "-v",
+            f"{relay}:/relay:ro", TOOLS, "/relay", 6443, f"{host}:{port}",
+            self.rtt // 2,
+        )  # fmt: skip
+        address = run(
+            "docker", "inspect", "-f",
+            "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container,
+        ).stdout.strip()  # fmt: skip
+        cluster = config["clusters"][0]["cluster"]
+        cluster.update(
+            {"server": f"https://{address}:6443", "tls-server-name": name}
+        )
+        self.far = tempfile.NamedTemporaryFile("w", suffix=".json")
+        json.dump(config, self.far)
+        self.far.flush()
+        self.near_env, self.env = self.env, dict(self.env, KUBECONFIG=self.far.name)
 
     def _make_programs(self):
         self.say("programs and images")
@@ -201,7 +235,8 @@ class World:
             run(
                 "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                 "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
-                "-subj", "/CN=pump.tp-bench.svc", "-keyout", f"{work}/key",
+                "-subj", "/CN=pump.tp-bench.svc", "-addext",
+                "subjectAltName=DNS:pump.tp-bench.svc", "-keyout", f"{work}/key",
                 "-out", f"{work}/cert",
             )  # fmt: skip
             cert, key = (
@@ -237,22 +272,54 @@ class World:
         run("docker", "cp", self.build / "bench-client", f"{name}:/bench-client")
         return name
 
-    def start_relay(self):
+    def start_relay(self, access, name="relay"):
         """A container whose 127.0.0.1 leads to the app by pumps."""
-        network, host, port, server_name, env = self.api_access()
+        network, host, port, server_name, env = access
         names = [arg for key in env for arg in ("-e", key)]
         run(
-            "docker", "run", "-d", "--name", f"{NAME}-pumps", "--network",
+            "docker", "run", "-d", "--name", f"{NAME}-{name}-pumps", "--network",
             network, *names, PUMP, "relay", host, port, server_name,
             self.service_ip, *PORTS.values(), env={**os.environ, **env},
         )  # fmt: skip
-        return self.start_client("relay", f"container:{NAME}-pumps")
+        return self.start_client(name, f"container:{NAME}-{name}-pumps")
 
     def connect(self):
         if not self.foreign_daemon:
-            self.tp("connect", "--name", self.daemon, "-n", NAMESPACE)
+            self.tp(
+                "connect", "--name", self.daemon, "-n", NAMESPACE, "--link",
+                "aggregated",
+            )  # fmt: skip
+
+    def connect_direct(self):
+        """A second session, whose streams do not pass the API server."""
+        name = f"{DAEMON}-direct"
+
+        def is_up():
+            status = self.tp("status", "--name", name, "--format", "json").stdout
+            return json.loads(status).get("direct", {}).get("state") == "up"
+
+        self.tp("connect", "--name", name, "-n", NAMESPACE)
+        wait_until("a direct link", is_up)
+        return name
+
+    def direct_access(self):
+        """As api_access(), of the pump's own node port."""
+        port = self.kubectl(
+            "get", "service", "-n", NAMESPACE, "pump", "-o",
+            "jsonpath={.spec.ports[0].nodePort}",
+        ).stdout  # fmt: skip
+        host = self.kubectl(
+            "get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}"
+        ).stdout
+        cert = self.kubectl(
+            "get", "secret", "-n", NAMESPACE, "pump", "-o",
+            "jsonpath={.data.PUMP_CERT}",
+        ).stdout  # fmt: skip
+        env = {"PUMP_CA": base64.b64decode(cert).decode()}
+        return self.api_access()[0], host, port, "pump.tp-bench.svc", env
 
     def quit(self):
+        self.tp("quit", "--name", f"{DAEMON}-direct", check=False)
         if not self.foreign_daemon:
             self.tp("quit", "--name", self.daemon, check=False)
 
@@ -319,6 +386,7 @@ class World:
         except Failure as failure:
             self.say(str(failure))
         remove_containers()
+        self.env = getattr(self, "near_env", self.env)  # the way is gone
         for what in (["apiservice", PUMP_GROUP], ["namespace", NAMESPACE]):
             self.kubectl(
                 "delete", *what, "--ignore-not-found", "--timeout=60s", check=False

@@ -18,6 +18,19 @@ VARIANTS = {
     "one replica": {"replicas": 1},
     "not aggregated": {"link": {"aggregated": False}},
     "no webhook": {"webhook": {"enabled": False}},
+    "direct": {"link": {"direct": {"enabled": True}}},
+    "direct by nodes": {
+        "link": {
+            "direct": {
+                "enabled": True,
+                "type": "NodePort",
+                "nodePort": 31000,
+                "endpoints": ["tp.example:31000", "[fd00::1]:31000"],
+                "annotations": {"a": "b"},
+                "rate": 1000,
+            }
+        }
+    },
     "webhook": {
         "webhook": {
             "timeoutSeconds": 3,
@@ -220,7 +233,7 @@ def test_selectors_match_the_pods(variant):
     labels = variant.one("Deployment")["spec"]["template"]["metadata"]["labels"]
     selectors = [
         variant.one("Deployment")["spec"]["selector"]["matchLabels"],
-        variant.one("Service")["spec"]["selector"],
+        *[s["spec"]["selector"] for s in variant.all("Service")],
     ]
     for kind in ("PodDisruptionBudget", "NetworkPolicy"):
         for obj in variant.all(kind):
@@ -431,6 +444,29 @@ def test_pods_without_annotation_are_not_asked_about():
     assert "matchConditions" not in webhook(render(kube="1.27.9"))
 
 
+def direct_of(**values):
+    chart = render(values={"link": {"direct": {"enabled": True, **values}}})
+    return chart.one("Service", "tp-manager-direct")
+
+
+def test_direct_links_are_off_by_default():
+    text = render().text
+    assert "tp-manager-direct" not in text
+    assert "listen-direct" not in text
+
+
+def test_the_service_of_direct_links():
+    service = direct_of(loadBalancerSourceRanges=["192.0.2.0/24"])
+    assert service["spec"]["type"] == "LoadBalancer"
+    assert service["spec"]["loadBalancerSourceRanges"] == ["192.0.2.0/24"]
+    service = direct_of(type="NodePort", nodePort=31000)
+    assert service["spec"]["ports"][0]["nodePort"] == 31000
+    service = direct_of(type="ClusterIP", endpoints=["tp.example:443"])
+    assert service["spec"]["type"] == "ClusterIP"
+    with pytest.raises(AssertionError, match="needs endpoints"):
+        direct_of(type="ClusterIP")
+
+
 def test_without_the_webhook_nothing_of_it_is_left():
     chart = render("webhook.enabled=false")
     assert not chart.all("MutatingWebhookConfiguration")
@@ -443,11 +479,12 @@ def test_without_the_webhook_nothing_of_it_is_left():
 
 def test_services_and_pods_have_the_same_ports(variant):
     service = {
-        p["targetPort"] for p in variant.one("Service")["spec"]["ports"]
+        p["targetPort"] for s in variant.all("Service") for p in s["spec"]["ports"]
     }
     pod = {p["name"] for p in variant.container()["ports"]}
     assert service | {"metrics"} == pod
-    numbers = {p["name"]: p["port"] for p in variant.one("Service")["spec"]["ports"]}
+    own = variant.one("Service", "tp-manager")["spec"]["ports"]
+    numbers = {p["name"]: p["port"] for p in own}
     assert numbers["agents"] == 8444  # what agents are told
     for policy in variant.all("NetworkPolicy"):
         open_ports = {p["port"] for p in policy["spec"]["ingress"][0]["ports"]}

@@ -95,6 +95,13 @@ node_ip() {
         "{{(index .NetworkSettings.Networks \"$network\").IPAddress}}" "$1"
 }
 
+# Empty in a network of IPv4 only.
+node_ip6() {
+    docker inspect -f \
+        "{{(index .NetworkSettings.Networks \"$network\").GlobalIPv6Address}}" \
+        "$1"
+}
+
 # The port at the host's loopback that Docker chose for the API server.
 api_port() {
     docker port "$control_plane" 6443/tcp | sed -n 's/^127.0.0.1://p'

@@ -33,14 +33,23 @@ node_options() {
     [ ! -d /lib/modules ] || echo --volume=/lib/modules:/lib/modules:ro
 }
 
+# Of the network's name, because two networks cannot have the same.
+subnet6() {
+    sha256sum <<<"$network" |
+        sed 's/\(..\)\(....\)\(....\).*/fd\1:\2:\3::\/64/'
+}
+
 make_network() {
     local mtu device
     docker network inspect "$network" >/dev/null 2>&1 && return
     # What leaves the host has to fit its own link.
     device=$(ip route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p;q')
     mtu=$(cat "/sys/class/net/$device/mtu" 2>/dev/null || echo 1500)
-    docker network create --opt "com.docker.network.driver.mtu=$mtu" \
-        "$network" >/dev/null
+    mtu=com.docker.network.driver.mtu=$mtu
+    # Both families where the host has them, else IPv4 alone.
+    docker network create --opt "$mtu" --ipv6 --subnet "$(subnet6)" \
+        "$network" >/dev/null 2>&1 ||
+        docker network create --opt "$mtu" "$network" >/dev/null
 }
 
 # run_node NUMBER [OPTION...]
@@ -140,6 +149,10 @@ connect_pods() {
             number=${there#"$node_prefix"}
             docker exec "$here" ip route replace \
                 "10.42.$((number - 1)).0/24" via "$(node_ip "$there")"
+            [ -z "$(node_ip6 "$there")" ] ||
+                docker exec "$here" ip -6 route replace \
+                    "$(printf 'fd42:0:0:%x::/64' $((number - 1)))" \
+                    via "$(node_ip6 "$there")"
         done
     done
 }

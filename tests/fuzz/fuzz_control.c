@@ -1,8 +1,10 @@
-/* SESSION, credentials and engagements, as they come by the control socket. */
+/* SESSION, credentials and engagements, as they come by the control socket, and
+ * where a manager says that it is reached directly. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "daemon/direct_endpoint.h"
 #include "daemon/engagement_internal.h"
 #include "daemon/session_config.h"
 
@@ -36,6 +38,17 @@ static void check_engagement(struct json_object *obj)
     json_object_put(engage);
 }
 
+static void check_endpoint(const uint8_t *data, size_t size)
+{
+    char *text = strndup((const char *)data, size);
+    struct direct_endpoint e;
+
+    if (direct_endpoint_parse(&e, text, NULL) == 0 &&
+        (!*e.host || e.port == 0 || strpbrk(e.host, "\r\n /[]")))
+        abort();
+    free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct json_object *obj = json_parse_text((const char *)data, size, NULL);
@@ -51,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(headers);
         session_config_release(&config);
     }
+    check_endpoint(data, size);
     if (obj)
         check_engagement(obj);
     json_object_put(obj);

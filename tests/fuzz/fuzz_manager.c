@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "manager/agent_pod.h"
 #include "manager/cluster.h"
+#include "manager/direct.h"
 #include "manager/frontproxy.h"
 #include "manager/gate.h"
 #include "manager/identity.h"
@@ -15,6 +16,7 @@
 #include "manager/replicas.h"
 #include "manager/review.h"
 #include "manager/server_body.h"
+#include "manager/ticket.h"
 #include "net/http1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -222,6 +224,30 @@ static void request_body(const uint8_t *data, size_t len)
     http1_release(&head);
 }
 
+/* Nobody without the key makes one. */
+static void ticket(const char *text)
+{
+    static const uint8_t key[TICKET_KEY] = {1};
+    struct ticket t;
+
+    if (ticket_read(&t, key, text, 1700000000, NULL) == 0)
+        abort();
+    ticket_release(&t);
+}
+
+/* A Service as the API server has it, or what the chart was given. */
+static void endpoints(const char *text, size_t len)
+{
+    struct json_object *service = json_parse_text(text, len, NULL);
+    struct json_object *list = direct_endpoints_of(service, NULL);
+
+    if (json_array_len(list) > DIRECT_ENDPOINTS_MAX)
+        abort();
+    json_object_put(list);
+    json_object_put(service);
+    json_object_put(direct_endpoints_parse(text, NULL));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text;
@@ -232,6 +258,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     switch (data[0]) {
     case 'a':
         agent(text, strlen(text));
+        break;
+    case 't':
+        ticket(text);
+        break;
+    case 'e':
+        endpoints(text, strlen(text));
         break;
     case 'h':
         hello(text, strlen(text));

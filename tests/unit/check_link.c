@@ -42,6 +42,8 @@ struct trial {
     struct link *link;
     struct link_failure failure;
     bool failed;
+    const struct link_direct *direct; /* NULL: an ordinary link */
+    bool foreign;                     /* the server is not to be trusted */
 };
 
 /* ---- the server ---- */
@@ -70,6 +72,12 @@ static void tls_cb(void *arg, int status, const char *text)
 {
     struct trial *t = arg;
 
+    if (t->foreign) {
+        ck_assert_int_lt(status, 0);
+        stream_close(t->stream, NULL, NULL);
+        t->stream = NULL;
+        return;
+    }
     ck_assert_msg(status == 0, "%s", text);
     stream_set_callback(t->stream, event_cb, t);
     stream_want(t->stream, STREAM_READABLE);
@@ -154,7 +162,7 @@ static struct json_object *make_session(const struct trial *t)
 }
 
 /* One attempt at a link; what it fails with is in t->failure. */
-static void attempt(struct trial *t, const char *first, const char *second)
+static void attempt_again(struct trial *t)
 {
     cleanup_json struct json_object *json = NULL;
     struct session_config session;
@@ -162,10 +170,7 @@ static void attempt(struct trial *t, const char *first, const char *second)
                                  .name = "abcdefghijklmnopqrstuvwxyz"};
     struct tp_error err = {0};
 
-    memset(t, 0, sizeof(*t));
-    t->answers[0] = first;
-    t->answers[1] = second;
-    server_start(t);
+    config.direct = t->direct;
     json = make_session(t);
     ck_assert_msg(session_config_parse(&session, json, &err) == 0, "%s",
                   err.text);
@@ -179,6 +184,86 @@ static void attempt(struct trial *t, const char *first, const char *second)
     loop_destroy(t->loop);
     identity_release(&t->ca);
 }
+
+static void attempt(struct trial *t, const char *first, const char *second)
+{
+    memset(t, 0, sizeof(*t));
+    t->answers[0] = first;
+    t->answers[1] = second;
+    server_start(t);
+    attempt_again(t);
+}
+
+/* A direct link to the same server, which is trusted by `ca`; NULL: its own. */
+static void attempt_direct(struct trial *t, const char *ca,
+                           const char *server_name)
+{
+    struct link_direct direct = {
+        .host = "127.0.0.1", .server_name = server_name, .ticket = "body.code"};
+
+    memset(t, 0, sizeof(*t));
+    t->answers[0] = NOT_ALLOWED;
+    t->foreign = ca || strcmp(server_name, "127.0.0.1") != 0;
+    server_start(t);
+    direct.ca_pem = ca ? ca : t->ca.cert;
+    direct.port = sockaddr_port(&t->addr);
+    t->direct = &direct;
+    attempt_again(t);
+    t->direct = NULL;
+}
+
+START_TEST(a_direct_link_shows_its_ticket_and_no_credential)
+{
+    struct trial t;
+
+    attempt_direct(&t, NULL, "127.0.0.1");
+    ck_assert_uint_eq(t.count, 1); /* no WebSocket is tried */
+    ck_assert_ptr_nonnull(strstr(t.heads[0], "POST /apis/connect.tp.internal"));
+    ck_assert_ptr_nonnull(strstr(t.heads[0], "\r\nUpgrade: tp-direct/1\r\n"));
+    ck_assert_ptr_nonnull(
+        strstr(t.heads[0], "\r\nAuthorization: Tp-Ticket body.code\r\n"));
+    ck_assert_ptr_null(strstr(t.heads[0], "t0k"));
+}
+END_TEST
+
+/* SECURITY 15: not a byte after the handshake. */
+START_TEST(a_foreign_server_gets_no_ticket)
+{
+    struct identity other;
+    struct trial t;
+
+    identity_make(&other, NULL, "other", "IP:127.0.0.1", -HOUR, HOUR);
+    attempt_direct(&t, _i == 0 ? other.cert : NULL,
+                   _i == 0 ? "127.0.0.1" : "tp-manager.tp-system.svc");
+    ck_assert_uint_eq(t.count, 0);
+    ck_assert_str_eq(t.heads[0], "");
+    ck_assert(t.failed);
+    identity_release(&other);
+}
+END_TEST
+
+START_TEST(a_direct_link_without_an_authority_is_not_made)
+{
+    struct link_direct direct = {.host = "127.0.0.1",
+                                 .port = 1,
+                                 .ca_pem = "",
+                                 .server_name = "x",
+                                 .ticket = "t"};
+    struct link_config config = {.direct = &direct, .name = "n"};
+    struct session_config session = {
+        .host = "h", .path = "", .namespace = "team"};
+    struct tp_error err = {0};
+    uv_loop_t *loop = loop_create();
+
+    config.session = &session;
+    ck_assert_ptr_null(link_create(loop, &config, &ops, NULL, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "how it is verified"));
+    direct.ca_pem = "x";
+    direct.ticket = "a\r\nX-Remote-User: root";
+    ck_assert_ptr_null(link_create(loop, &config, &ops, NULL, &err));
+    loop_destroy(loop);
+}
+END_TEST
 
 START_TEST(fallback_asks_for_a_websocket)
 {
@@ -249,6 +334,9 @@ int main(void)
     tcase_add_test(tc, fallback_asks_for_a_websocket);
     tcase_add_loop_test(
         tc, refusal_of_the_fallback_is_as_clear_as_the_first_ones, 0, 3);
+    tcase_add_test(tc, a_direct_link_shows_its_ticket_and_no_credential);
+    tcase_add_loop_test(tc, a_foreign_server_gets_no_ticket, 0, 2);
+    tcase_add_test(tc, a_direct_link_without_an_authority_is_not_made);
     tcase_add_test(tc, where_neither_form_goes_the_first_answer_is_told);
     suite_add_tcase(suite, tc);
     return suite_run(suite);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "manager/engage_internal.h"
 #include "manager/link_internal.h"
 #include "manager/metrics.h"
 #include "manager/policy.h"
@@ -330,6 +331,88 @@ START_TEST(dials_that_wait_go_with_their_link)
 }
 END_TEST
 
+/* ---- age, and what holds a session ------------------------------------- */
+
+static struct link *held(enum link_direction direction, const char *name)
+{
+    struct link *link = calloc(1, sizeof(*link));
+
+    ck_assert_ptr_nonnull(link);
+    link->links = &links;
+    link->direction = direction;
+    link->greeted = true;
+    snprintf(link->name, sizeof(link->name), "%s", name);
+    events_init(&link->events);
+    TAILQ_INSERT_TAIL(&links.list, link, entry);
+    return link;
+}
+
+static void drop(struct link *link)
+{
+    TAILQ_REMOVE(&links.list, link, entry);
+    free(link);
+}
+
+START_TEST(what_holds_a_session)
+{
+    struct link *link;
+
+    TAILQ_INIT(&links.list);
+    link = held(LINK_DIRECT, "s");
+    ck_assert(!engage_links_any(&links, "s"));
+    ck_assert(!engage_links_outgoing(&links, "s"));
+    drop(link);
+    link = held(LINK_OUTGOING, "s");
+    ck_assert(engage_links_any(&links, "s"));
+    ck_assert(!engage_links_any(&links, "t"));
+    link->renewing = true; /* and nobody listens any more */
+    ck_assert(!engage_links_any(&links, "s"));
+    link->renewing = false;
+    link->drained = true;
+    ck_assert(!engage_links_any(&links, "s"));
+    drop(link);
+    finish();
+}
+END_TEST
+
+START_TEST(a_link_grows_old)
+{
+    struct link *link;
+
+    TAILQ_INIT(&links.list);
+    links.env.lifetime = 1;
+    link = held(LINK_OUTGOING, "s");
+    link->tunnel = pair.server;
+    link_age_start(link);
+    pair_turn(&pair);
+    ck_assert(!link->renewing);
+    RUN_UNTIL(link->renewing);
+    ck_assert(!link->drained);
+    RUN_UNTIL(link->drained);
+    ck_assert(!uv_is_active((uv_handle_t *)&link->age));
+    uv_close((uv_handle_t *)&link->age, NULL);
+    pair_turn(&pair);
+    drop(link);
+    finish();
+}
+END_TEST
+
+START_TEST(some_links_do_not_grow_old)
+{
+    struct link *link;
+
+    TAILQ_INIT(&links.list);
+    links.env.lifetime = _i == 0 ? 0 : 1;
+    link = held(_i == 0 ? LINK_DIRECT : LINK_INCOMING, "s");
+    link_age_start(link);
+    ck_assert(!uv_is_active((uv_handle_t *)&link->age));
+    uv_close((uv_handle_t *)&link->age, NULL);
+    pair_turn(&pair);
+    drop(link);
+    finish();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("manager_link");
@@ -348,6 +431,12 @@ int main(void)
     tcase_add_test(tc, a_single_dial_does_not_wait);
     tcase_add_test(tc, what_was_cancelled_does_not_start);
     tcase_add_test(tc, a_slow_dial_is_enough_for_a_turn);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("age");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, what_holds_a_session);
+    tcase_add_test(tc, a_link_grows_old);
+    tcase_add_loop_test(tc, some_links_do_not_grow_old, 0, 2);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }

@@ -345,6 +345,29 @@ START_TEST(a_link_without_conversations_goes_at_once)
 }
 END_TEST
 
+/* An old link is left as soon as there is another one, and serves until then.
+ */
+START_TEST(an_old_link_is_made_anew_without_loss)
+{
+    static struct talk old, between, fresh;
+
+    talk_start(&old);
+    w.managers[0].line = "{\"type\":\"renew\"}\n";
+    tunnel_stream_resume(w.managers[0].events.stream);
+    UNTIL(w.session->next);
+    talk_start(&between);
+    ck_assert_ptr_nonnull(w.managers[0].far.stream);
+    UNTIL(w.count == 2 && w.managers[1].events.stream &&
+          w.session->former.count == 1);
+    ck_assert_int_eq(w.session->state, SESSION_CONNECTED);
+    talk_start(&fresh);
+    ck_assert_ptr_nonnull(w.managers[1].far.stream);
+    UNTIL(!w.managers[0].events.stream);
+    ck_assert_ptr_nonnull(old.stream);
+    ck_assert_ptr_nonnull(between.stream);
+}
+END_TEST
+
 /* It takes nothing new: "connected" would be a lie. What runs goes on. */
 START_TEST(a_drained_link_without_a_successor_is_no_connection)
 {
@@ -421,6 +444,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_conversation_outlives_its_link);
     tcase_add_test(tc, a_link_without_conversations_goes_at_once);
+    tcase_add_test(tc, an_old_link_is_made_anew_without_loss);
     tcase_add_test(tc, a_drained_link_without_a_successor_is_no_connection);
     tcase_add_test(tc, there_are_eight_former_links_at_most);
     tcase_add_test(tc, a_former_link_that_breaks_is_no_loss_of_the_session);

@@ -19,10 +19,23 @@ version = 2
 EOF
 }
 
-# The node's number gives its pod subnet: the controller manager hands the
+# pod_ranges IPV4 IPV6, for host-local
+pod_ranges() {
+    echo "[{\"subnet\": \"$1\"}]"
+    [ -z "$(own_ip6)" ] || echo ", [{\"subnet\": \"$2\"}]"
+}
+
+pod_routes() {
+    echo '{"dst": "0.0.0.0/0"}'
+    [ -z "$(own_ip6)" ] || echo ', {"dst": "::/0"}'
+}
+
+# The node's number gives its pod subnets: the controller manager hands the
 # subnets out in the order in which the nodes join, which is the same.
 configure_cni() {
-    local subnet=10.42.$((TP_NODE_NUMBER - 1)).0/24 mtu
+    local index=$((TP_NODE_NUMBER - 1)) mtu
+    local subnet=10.42.$index.0/24 subnet6
+    subnet6=$(printf 'fd42:0:0:%x::/64' "$index")
     mtu=$(cat /sys/class/net/eth0/mtu)
     cat >/etc/cni/net.d/10-pods.conflist <<EOF
 {
@@ -37,8 +50,8 @@ configure_cni() {
       "mtu": $mtu,
       "ipam": {
         "type": "host-local",
-        "ranges": [[{"subnet": "$subnet"}]],
-        "routes": [{"dst": "0.0.0.0/0"}]
+        "ranges": [$(pod_ranges "$subnet" "$subnet6")],
+        "routes": [$(pod_routes)]
       }
     },
     {"type": "portmap", "capabilities": {"portMappings": true}}
@@ -89,7 +102,7 @@ configure_proxy() {
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: $conf/proxy.conf}
-clusterCIDR: $pod_network
+clusterCIDR: $(both_families "$pod_network" "$pod_network6")
 mode: iptables
 # The kernel's limits belong to the host.
 conntrack: {maxPerCore: 0}

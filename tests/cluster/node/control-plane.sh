@@ -17,7 +17,8 @@ start_api_server() {
     local options=(
         --advertise-address="$(own_ip)"
         --etcd-servers=http://127.0.0.1:2379
-        --service-cluster-ip-range="$service_network"
+        --service-cluster-ip-range="$(both_families "$service_network" \
+            "$service_network6")"
         --allow-privileged=true
         "--authorization-mode=Node,RBAC"
         --enable-admission-plugins=NodeRestriction
@@ -50,7 +51,8 @@ start_controllers() {
         --root-ca-file="$pki/ca.crt" \
         --cluster-signing-cert-file="$pki/ca.crt" \
         --cluster-signing-key-file="$pki/ca.key" \
-        --allocate-node-cidrs=true --cluster-cidr="$pod_network" \
+        --allocate-node-cidrs=true \
+        --cluster-cidr="$(both_families "$pod_network" "$pod_network6")" \
         --leader-elect=false
     keep kube-scheduler kube-scheduler \
         --kubeconfig="$conf/scheduler.conf" --leader-elect=false

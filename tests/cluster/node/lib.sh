@@ -11,6 +11,8 @@ readonly ready_file=/run/tp-node.ready
 
 readonly pod_network=10.42.0.0/16
 readonly service_network=10.43.0.0/16
+readonly pod_network6=fd42::/48
+readonly service_network6=fd43::/112
 readonly api_service_ip=10.43.0.1
 readonly dns_service_ip=10.43.0.10
 
@@ -26,6 +28,22 @@ die() {
 # The address of the network that all nodes are at.
 own_ip() {
     ip -4 -brief address show dev eth0 | awk '{sub("/.*", "", $3); print $3}'
+}
+
+# Its IPv6 address there; empty where Docker gave it none: then the cluster
+# is one of IPv4 only.
+own_ip6() {
+    ip -6 -brief address show dev eth0 scope global |
+        awk '{sub("/.*", "", $3); print $3}'
+}
+
+# both_families IPV4 IPV6: as Kubernetes wants to be told of both.
+both_families() {
+    if [ -n "$(own_ip6)" ]; then
+        echo "$1,$2"
+    else
+        echo "$1"
+    fi
 }
 
 # keep NAME COMMAND...: runs a component in the background and starts it anew

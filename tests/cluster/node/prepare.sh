@@ -37,6 +37,13 @@ prepare_network() {
     # two nodes the addresses stay what they are.
     iptables -t nat -A POSTROUTING -s "$pod_network" ! -d "$pod_network" \
         -o eth0 -m comment --comment "pods to the outside" -j MASQUERADE
+    [ -n "$(own_ip6)" ] || return 0
+    sysctl -qw net.bridge.bridge-nf-call-ip6tables=1 2>/dev/null || true
+    # Docker enables IPv6 for eth0 alone; the pods' bridge wants it, too.
+    sysctl -qw net.ipv6.conf.default.disable_ipv6=0 \
+        net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.all.forwarding=1
+    ip6tables -t nat -A POSTROUTING -s "$pod_network6" ! -d "$pod_network6" \
+        -o eth0 -m comment --comment "pods to the outside" -j MASQUERADE
 }
 
 prepare_machine() {

@@ -17,7 +17,8 @@ load_pause_image() {
 start_kubelet() {
     configure_kubelet "$1"
     keep kubelet kubelet --kubeconfig="$conf/kubelet.conf" \
-        --config="$conf/kubelet.yaml" --node-ip="$(own_ip)"
+        --config="$conf/kubelet.yaml" \
+        --node-ip="$(both_families "$(own_ip)" "$(own_ip6)")"
 }
 
 start_proxy() {
