@@ -11,6 +11,8 @@ int mount_path(struct mount *m, const struct node *n, const char *name,
     int rc = node_path(n, m->base, out, SFTP_PATH_BYTES);
     size_t len, more;
 
+    if (rc == -ESTALE && name)
+        return -ENOENT; /* in a directory that was removed there is nothing */
     if (rc < 0 || !name)
         return rc;
     len = strlen(out);
@@ -203,6 +205,8 @@ void attributes_ask(struct mount *m, struct node *n, attributes_cb *cb,
     } else if (n->io && (q->file = LIST_FIRST(&n->io->files))) {
         q->file->refs++;
         file_use(q->file, q->file->which, ask_handle_cb, q);
+    } else if (node_is_gone(n) && node_is_dir(n)) {
+        ask_done(q, 0); /* removed, but open: what was last known of it */
     } else {
         ask_done(q, rc);
     }

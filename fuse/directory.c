@@ -333,11 +333,23 @@ int directory_lookup(struct mount *m, struct node *dir, const char *name,
     return -EAGAIN;
 }
 
+/* A directory whose names change has a new time, by our clock until the server
+ * is asked again (as with files that are written). */
+static void touch(struct node *dir)
+{
+    uint32_t now = (uint32_t)time(NULL);
+
+    dir->write_seq++; /* answers of before are older */
+    if (dir->attr.mtime < now)
+        dir->attr.mtime = now;
+}
+
 void directory_note_created(struct mount *m, struct node *n)
 {
     struct node_io *io = node_io(n->parent);
 
     (void)m;
+    touch(n->parent);
     if (io->fetch)
         io->fetch->dirty = true;
     if (io->listing)
@@ -349,6 +361,7 @@ void directory_note_removed(struct mount *m, struct node *dir, const char *name)
     struct node_io *io = node_io(dir);
 
     (void)m;
+    touch(dir);
     if (io->fetch)
         io->fetch->dirty = true;
     if (io->listing)

@@ -108,6 +108,10 @@ void directory_read(struct dir *d, fuse_req_t req, size_t size, off_t off,
 {
     struct readdir_op *op;
 
+    if (node_is_gone(d->node)) {
+        fuse_reply_buf(req, NULL, 0); /* removed: not even "." is in it */
+        return;
+    }
     if (!d->listing || off == 0) {
         listing_unref(d->listing);
         d->listing = directory_list(d->m, d->node, d->m->o->strict);

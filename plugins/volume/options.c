@@ -173,8 +173,8 @@ static int check(const struct volume_options *o, const char *name,
     return 0;
 }
 
-int volume_options_parse(struct volume_options *o, const char *name,
-                         struct json_object *opts, struct tp_error *err)
+static int parse(struct volume_options *o, const char *name,
+                 struct json_object *opts, struct tp_error *err)
 {
     memset(o, 0, sizeof(*o));
     if (!volume_name_valid(name))
@@ -192,4 +192,16 @@ int volume_options_parse(struct volume_options *o, const char *name,
         }
     }
     return check(o, name, opts, err);
+}
+
+/* The line repeats what was given, which may hold anything. */
+int volume_options_parse(struct volume_options *o, const char *name,
+                         struct json_object *opts, struct tp_error *err)
+{
+    int rc = parse(o, name, opts, err);
+
+    for (char *p = rc < 0 ? err->text : ""; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    return rc;
 }

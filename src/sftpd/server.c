@@ -14,9 +14,10 @@
 #include "sftpd/session.h"
 
 /* libssh's window grows to what is asked of one ssh_channel_read(), and is 1.25
- * MiB otherwise: 30 MiB/s at 20 ms. This is 200 MiB/s there; up to sixteen
- * servers share the agent's memory limit. */
-#define IN_SIZE ((size_t)4 << 20)
+ * MiB otherwise. A client that reads no answers can make a server hold it
+ * twice, here and in libssh: main.c says how much that may be. A mount that is
+ * far away has several connections. */
+#define IN_SIZE ((size_t)3 << 19)
 /* More than this is given back when the client pauses. */
 #define IN_KEEP ((size_t)1 << 20)
 
