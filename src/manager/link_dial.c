@@ -8,11 +8,9 @@
 #include <stdlib.h>
 
 #include "manager/audit.h"
-#include "manager/info.h"
 #include "manager/link_internal.h"
 #include "manager/metrics.h"
 #include "manager/policy.h"
-#include "manager/scope.h"
 #include "tunnel/serve.h"
 
 /* The kernel gives up after 127 s (tcp_syn_retries 6) and so does a program in
@@ -26,7 +24,6 @@ struct dial {
     struct link *link;
     struct tunnel_stream *stream;
     struct tunnel_serve_config config;
-    struct scope_check scope;
 };
 
 static void count(struct link *link, int error)
@@ -36,8 +33,7 @@ static void count(struct link *link, int error)
 
 /* ---- policy ------------------------------------------------------------ */
 
-static void audit_denial(struct link *link, bool udp,
-                         const union sockaddr_any *addr,
+static void audit_denial(struct link *link, const struct tunnel_open *open,
                          enum policy_verdict verdict)
 {
     char text[SOCKADDR_TEXT];
@@ -49,10 +45,10 @@ static void audit_denial(struct link *link, bool udp,
     audit_write(&(struct audit_event){
         .event = "dial",
         .who = &link->who,
-        .verb = udp ? "udp" : "tcp",
+        .verb = open->kind == TUNNEL_UDP ? "udp" : "tcp",
         .ns = link->ns,
         .name = link->name,
-        .destination = sockaddr_format(addr, text),
+        .destination = sockaddr_format(&open->addr, text),
         .allowed = false,
         .reason = policy_verdict_name(verdict),
         .suppressed = link->suppressed,
@@ -67,7 +63,7 @@ static int check(struct link *link, const struct tunnel_open *open)
 
     if (verdict != POLICY_ALLOWED) {
         link->links->env.metrics->denied[verdict]++;
-        audit_denial(link, open->kind == TUNNEL_UDP, &open->addr, verdict);
+        audit_denial(link, open, verdict);
         return -EACCES;
     }
     if (!bucket_take(&link->dials, uv_now(link->links->env.loop)))
@@ -83,7 +79,6 @@ static void dial_closed_cb(void *arg, int status)
     struct dial *d = arg;
 
     (void)status;
-    scope_cancel(&d->scope);
     dial_turns_cancel(&d->link->links->turns, &d->job);
     free(d);
 }
@@ -123,56 +118,6 @@ static void start_cb(struct dial_job *job)
     free(d);
 }
 
-/* ---- whose namespace it is (dial.scope) -------------------------------- */
-
-/* What every pod of every namespace reaches and needs. */
-static bool is_common(const struct info *info, const union sockaddr_any *addr)
-{
-    union sockaddr_any known;
-
-    return info && ((sockaddr_parse(&known, info->dns.address, 53) == 0 &&
-                     sockaddr_equal(&known, addr)) ||
-                    (sockaddr_parse(&known, info->apiserver, 443) == 0 &&
-                     sockaddr_equal(&known, addr)));
-}
-
-static void refuse(struct dial *d, int status)
-{
-    struct link *link = d->link;
-
-    if (status == -EACCES) {
-        link->links->env.metrics->denied[POLICY_SCOPE]++;
-        audit_denial(link, d->config.udp, &d->config.addr, POLICY_SCOPE);
-    }
-    count(link, status);
-}
-
-static void scope_known_cb(void *arg, int status)
-{
-    struct dial *d = arg;
-
-    if (status == 0) {
-        dial_turns_submit(&d->link->links->turns, &d->link->share, &d->job);
-        return;
-    }
-    refuse(d, status);
-    tunnel_stream_set_user(d->stream, NULL, NULL);
-    tunnel_stream_answer(d->stream, status);
-    free(d);
-}
-
-/* 0: go on, -EINPROGRESS: later, or why not. */
-static int ask_scope(struct dial *d)
-{
-    const struct links_env *env = &d->link->links->env;
-    const union sockaddr_any *addr = &d->config.addr;
-
-    if (!env->scope || subnets_contain(&env->policy->unscoped, addr) ||
-        is_common(env->info, addr))
-        return 0;
-    return scope_start(env->scope, &d->scope, d->link, addr, scope_known_cb, d);
-}
-
 int link_dial(struct link *link, struct tunnel_stream *s,
               const struct tunnel_open *open)
 {
@@ -198,14 +143,7 @@ int link_dial(struct link *link, struct tunnel_stream *s,
                                   .udp = open->kind == TUNNEL_UDP,
                                   .timeout_ms = CONNECT_MS,
                                   .idle_ms = idle}};
-    rc = ask_scope(d);
-    if (rc < 0 && rc != -EINPROGRESS) {
-        refuse(d, rc);
-        free(d);
-        return rc;
-    }
     tunnel_stream_set_user(s, &dial_ops, d);
-    if (rc == 0)
-        dial_turns_submit(&link->links->turns, &link->share, &d->job);
+    dial_turns_submit(&link->links->turns, &link->share, &d->job);
     return 0;
 }

@@ -31,7 +31,6 @@ struct manager {
     struct kube_endpoint endpoint;
     struct api *api;
     struct links *links;
-    struct scope *scope; /* NULL: --dial-scope cluster */
     struct parts parts;
     struct replicas *replicas;
     struct metrics metrics;
