@@ -1,5 +1,5 @@
-/* What a program of the host says to the proxy. The first byte chooses: a SOCKS 5
- * greeting, password, request or datagram, or the head of an HTTP request. */
+/* What a program of the host says to the proxy. The first byte chooses: a SOCKS
+ * 5 greeting, password, request or datagram, or the head of an HTTP request. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
