@@ -194,10 +194,12 @@ def test_what_a_cluster_may_set_on_a_workstation():
         "dns.excludes",
         "dns.suffixes",
         "dns.lookupTimeout",
+        "dns.mappings",
+        "dns.mappedNamespaces",
         "routing.alsoProxy",
         "routing.neverProxy",
     }
-    source = (TOP / "src/daemon/cluster_info.c").read_text()
+    source = (TOP / "src/daemon/cluster_config.c").read_text()
     table = re.search(r"central_keys\[\] = \{\n(.*?)^\};", source, re.M | re.S)[1]
     taken = set(re.findall(r'^    \{"([A-Za-z.]+)",', table, re.M))
     assert taken == {name for name, _ in central_leaves(client)}
