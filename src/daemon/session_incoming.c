@@ -5,7 +5,9 @@
  * (credentials and reachability are that one's matter). It may lie on another
  * replica. A manager that goes says so, and the next link is made before this
  * one ends: agents go to the replica that has the newest one. The former one
- * takes streams until its manager has told its agents, and keeps them.
+ * takes streams until its manager has told its agents, and keeps them. When the
+ * last engagement ends, the link takes no more of them, and goes by itself
+ * after those that it has.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -158,10 +160,23 @@ void session_incoming_drop(struct session *s)
     session_former_drop(&s->incoming_former);
 }
 
+static void retire(struct session *s)
+{
+    struct session_link *sl = s->incoming;
+
+    uv_timer_stop(s->incoming_retry);
+    session_link_drop(&s->incoming_next);
+    s->incoming = NULL;
+    if (!sl)
+        return;
+    session_former_add(&s->incoming_former, sl);
+    link_retire(sl->link);
+}
+
 void session_incoming_update(struct session *s)
 {
     if (!s->incoming_wanted)
-        session_incoming_drop(s);
+        retire(s);
     else if (!s->incoming)
         dial(s);
 }

@@ -4,8 +4,8 @@
  * One that is drained holds neither its session nor its engagements here: it
  * may carry connections for a minute yet, and another replica is in charge. The
  * same goes for one that is old (link_age.c) and whose client listens no more,
- * because it has another one. A direct link holds nothing: it lies wherever the
- * load balancer has led it.
+ * because it has another one, and for one that its client has retired. A direct
+ * link holds nothing: it lies wherever the load balancer has led it.
  */
 #include <string.h>
 
@@ -35,7 +35,7 @@ static bool is_of(const struct link *link, const char *session)
 
 static bool is_left(const struct link *link)
 {
-    return link->drained ||
+    return link->drained || link_is_retired(link) ||
            (link->renewing && events_count(&link->events) == 0);
 }
 

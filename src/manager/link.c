@@ -114,6 +114,12 @@ void link_drain(struct link *link)
     tell_parts(link);
 }
 
+bool link_is_retired(const struct link *link)
+{
+    return link->direction == LINK_INCOMING && !link->drained &&
+           tunnel_is_draining(link->tunnel);
+}
+
 /* ---- authorization again ------------------------------------------------- */
 
 static void review_timer_cb(uv_timer_t *timer);

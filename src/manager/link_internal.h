@@ -65,6 +65,8 @@ void link_greeted(struct link *link);
 void links_greeted(struct link *link);
 /* No new streams. */
 void link_drain(struct link *link);
+/* The client wants none: it has another link, or no use for one. */
+bool link_is_retired(const struct link *link);
 
 /* link_age.c: from here on it becomes old. */
 void link_age_start(struct link *link);

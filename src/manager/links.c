@@ -141,7 +141,7 @@ static struct link *find_surplus(const struct links *links, const char *name,
     TAILQ_FOREACH(link, &links->list, entry)
     {
         if (link->direction == direction && !strcmp(link->name, name) &&
-            link->renewing) {
+            (link->renewing || link_is_retired(link))) {
             count++;
             if (!oldest)
                 oldest = link;
@@ -168,14 +168,29 @@ bool links_open(struct links *links, const struct identity *who, const char *ns,
     return link_create(links, who, ns, name, direction, stream) != NULL;
 }
 
+/* The oldest one that is not to be there beside `link`. */
+static struct link *find_replaced(const struct link *link)
+{
+    struct link *old;
+
+    TAILQ_FOREACH(old, &link->links->list, entry)
+    {
+        if (old == link)
+            break;
+        if (old->direction == LINK_INCOMING && !strcmp(old->name, link->name) &&
+            !link_is_retired(old))
+            return old;
+    }
+    return NULL;
+}
+
 void links_greeted(struct link *link)
 {
     struct link *old;
 
     if (link->direction != LINK_INCOMING)
         return;
-    /* The oldest is found first. */
-    while ((old = find(link->links, link->name, LINK_INCOMING)) && old != link)
+    while ((old = find_replaced(link)))
         replace(old);
 }
 
@@ -200,7 +215,8 @@ static struct link *find_incoming(const struct links *links, const char *name)
     TAILQ_FOREACH(link, &links->list, entry)
     {
         if (link->direction == LINK_INCOMING && link->greeted &&
-            !link->drained && !strcmp(link->name, name))
+            !link->drained && !link_is_retired(link) &&
+            !strcmp(link->name, name))
             return link;
     }
     return NULL;

@@ -254,9 +254,8 @@ static void receive(struct tunnel *t)
         if (n == -EAGAIN)
             return;
         if (n == 0) {
-            bool asked = t->draining || t->peer_draining;
-
-            tunnel_end(t, asked ? 0 : -ECONNRESET, "the peer closed the link");
+            tunnel_end(t, tunnel_is_draining(t) ? 0 : -ECONNRESET,
+                       "the peer closed the link");
         } else if (n < 0) {
             tunnel_end(t, (int)n, strerror((int)-n));
         } else {

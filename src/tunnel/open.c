@@ -11,7 +11,7 @@ static int may_open(const struct tunnel *t)
 
     if (t->ended)
         return EPIPE;
-    if (t->draining || t->peer_draining)
+    if (tunnel_is_draining(t))
         return ESHUTDOWN;
     if (t->config.role != TUNNEL_CLIENT)
         return EINVAL;

@@ -234,6 +234,11 @@ void tunnel_drain(struct tunnel *t)
     tunnel_kick(t);
 }
 
+bool tunnel_is_draining(const struct tunnel *t)
+{
+    return t->draining || t->peer_draining;
+}
+
 void tunnel_get_stats(const struct tunnel *t, struct tunnel_stats *stats)
 {
     *stats = t->stats;

@@ -114,6 +114,8 @@ struct tunnel *tunnel_create(uv_loop_t *loop, struct stream *s,
 void tunnel_destroy(struct tunnel *t);
 /* GOAWAY: no new streams, the running ones may end; then the link ends. */
 void tunnel_drain(struct tunnel *t);
+/* Either end has asked for that. */
+bool tunnel_is_draining(const struct tunnel *t);
 
 struct tunnel_stats {
     uint64_t bytes_in, bytes_out; /* payload of TCP and UDP streams */

@@ -20,7 +20,7 @@ LOCAL = 18500
 LOAD = """
 import http.client, json, sys, threading, time
 address, port = sys.argv[1], int(sys.argv[2])
-total, failed, done = [0] * 4, [], threading.Event()
+total, last, failed, done = [0] * 4, [None] * 4, [], threading.Event()
 def ask(i):
     while not done.is_set():
         start = time.time()
@@ -29,11 +29,14 @@ def ask(i):
             c.request('GET', '/')
             r = c.getresponse()
             body = r.read()
+            last[i] = body[:60]
             if r.status != 200 or b'pod: ' not in body:
                 failed.append('status %d' % r.status)
             c.close()
         except Exception as e:
-            failed.append('%s after %.2f' % (type(e).__name__, time.time() - start))
+            now = time.time()
+            failed.append('%s after %.2f at %.1f, answer of %s' % (
+                type(e).__name__, now - start, now, last[i]))
         total[i] += 1
         time.sleep(0.005)
 threads = [threading.Thread(target=ask, args=(i,)) for i in range(4)]
@@ -43,6 +46,17 @@ sys.stdin.read()
 done.set()
 for t in threads: t.join()
 print(json.dumps([sum(total), failed]))
+"""
+
+# Says "open", and asks when it is told to; prints the answer.
+HELD = """
+import socket, sys, time
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20) as s:
+    time.sleep(1)
+    print('open', flush=True)
+    sys.stdin.read()
+    s.sendall(b'ping\\n')
+    print(s.makefile('rb').readline().decode())
 """
 
 SLEEP = (
@@ -65,6 +79,18 @@ PLAIN = [
 ]
 
 
+def start_in_prober(cluster, w, program, first_line):
+    """A program with the Service's address and port, until its input ends."""
+    service = cluster.kubectl_json("get", "service", "-n", NAMESPACE, w.name)
+    process = subprocess.Popen(
+        ["kubectl", "exec", "-i", "-n", NAMESPACE, "prober", "--", "python3", "-c", program,
+         service["spec"]["clusterIP"], "80"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=cluster.env,
+    )  # fmt: skip
+    assert process.stdout.readline().strip() == first_line
+    return process
+
+
 class Load:
     """Requests from the pod `prober`; failed after the with block."""
 
@@ -73,13 +99,7 @@ class Load:
         self.total, self.failed = 0, []
 
     def __enter__(self):
-        service = self.cluster.kubectl_json("get", "service", "-n", NAMESPACE, self.w.name)
-        self.process = subprocess.Popen(
-            ["kubectl", "exec", "-i", "-n", NAMESPACE, "prober", "--", "python3", "-c", LOAD,
-             service["spec"]["clusterIP"], "80"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.cluster.env,
-        )  # fmt: skip
-        assert self.process.stdout.readline().strip() == "running"
+        self.process = start_in_prober(self.cluster, self.w, LOAD, "running")
         return self
 
     def __exit__(self, *_):
@@ -145,6 +165,24 @@ def test_no_request_fails(rollouts, w):
     loads = [injection, intercepted, detached]
     assert min(load.total for load in loads) > 100
     assert [load.failed for load in loads] == [[], [], []]
+
+
+def test_a_connection_outlives_its_engagement(rollouts):
+    """The last one's end, and the next one's beginning, take no new ones only."""
+    cluster, w = rollouts.cluster, GRACEFUL[1]
+    held = []
+    try:
+        for _ in range(2):
+            engage(cluster, "intercept", w, "--port", f"{LOCAL}:http")
+            settled(rollouts, w)
+            wait_until("the local program", lambda: rollouts.all_answered_by(w, "local"), 20)
+            held.append(start_in_prober(cluster, w, HELD, "open"))
+            detach_all(cluster)
+            wait_until("the app", lambda: rollouts.all_answered_by(w, "app"), 20)
+    finally:
+        detach_all(cluster)
+        answers = [process.communicate(timeout=30)[0].strip() for process in held]
+    assert answers == ["local:ping", "local:ping"]
 
 
 def test_not_more_fail_than_in_a_restart(rollouts):
