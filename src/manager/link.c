@@ -318,6 +318,8 @@ static struct tunnel *create_tunnel(struct link *link, struct stream *stream)
                          incoming ? &incoming_ops : &outgoing_ops, link);
 }
 
+static uint64_t last_id;
+
 struct link *link_create(struct links *links, const struct identity *who,
                          const char *ns, const char *name,
                          enum link_direction direction, struct stream *stream)
@@ -330,6 +332,7 @@ struct link *link_create(struct links *links, const struct identity *who,
         return NULL;
     }
     link->direction = direction;
+    link->id = ++last_id;
     link->tunnel = create_tunnel(link, stream);
     if (!link->tunnel) {
         identity_release(&link->who);

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 
 #include "manager/audit.h"
+#include "manager/info.h"
 #include "manager/link_internal.h"
 #include "manager/metrics.h"
 #include "manager/policy.h"
+#include "manager/scope.h"
 #include "tunnel/serve.h"
 
 /* The kernel gives up after 127 s (tcp_syn_retries 6) and so does a program in
@@ -24,6 +26,7 @@ struct dial {
     struct link *link;
     struct tunnel_stream *stream;
     struct tunnel_serve_config config;
+    struct scope_check scope;
 };
 
 static void count(struct link *link, int error)
@@ -33,7 +36,8 @@ static void count(struct link *link, int error)
 
 /* ---- policy ------------------------------------------------------------ */
 
-static void audit_denial(struct link *link, const struct tunnel_open *open,
+static void audit_denial(struct link *link, bool udp,
+                         const union sockaddr_any *addr,
                          enum policy_verdict verdict)
 {
     char text[SOCKADDR_TEXT];
@@ -45,10 +49,10 @@ static void audit_denial(struct link *link, const struct tunnel_open *open,
     audit_write(&(struct audit_event){
         .event = "dial",
         .who = &link->who,
-        .verb = open->kind == TUNNEL_UDP ? "udp" : "tcp",
+        .verb = udp ? "udp" : "tcp",
         .ns = link->ns,
         .name = link->name,
-        .destination = sockaddr_format(&open->addr, text),
+        .destination = sockaddr_format(addr, text),
         .allowed = false,
         .reason = policy_verdict_name(verdict),
         .suppressed = link->suppressed,
@@ -63,7 +67,7 @@ static int check(struct link *link, const struct tunnel_open *open)
 
     if (verdict != POLICY_ALLOWED) {
         link->links->env.metrics->denied[verdict]++;
-        audit_denial(link, open, verdict);
+        audit_denial(link, open->kind == TUNNEL_UDP, &open->addr, verdict);
         return -EACCES;
     }
     if (!bucket_take(&link->dials, uv_now(link->links->env.loop)))
@@ -79,6 +83,7 @@ static void dial_closed_cb(void *arg, int status)
     struct dial *d = arg;
 
     (void)status;
+    scope_cancel(&d->scope);
     dial_turns_cancel(&d->link->links->turns, &d->job);
     free(d);
 }
@@ -118,6 +123,56 @@ static void start_cb(struct dial_job *job)
     free(d);
 }
 
+/* ---- whose namespace it is (dial.scope) -------------------------------- */
+
+/* What every pod of every namespace reaches and needs. */
+static bool is_common(const struct info *info, const union sockaddr_any *addr)
+{
+    union sockaddr_any known;
+
+    return info && ((sockaddr_parse(&known, info->dns.address, 53) == 0 &&
+                     sockaddr_equal(&known, addr)) ||
+                    (sockaddr_parse(&known, info->apiserver, 443) == 0 &&
+                     sockaddr_equal(&known, addr)));
+}
+
+static void refuse(struct dial *d, int status)
+{
+    struct link *link = d->link;
+
+    if (status == -EACCES) {
+        link->links->env.metrics->denied[POLICY_SCOPE]++;
+        audit_denial(link, d->config.udp, &d->config.addr, POLICY_SCOPE);
+    }
+    count(link, status);
+}
+
+static void scope_known_cb(void *arg, int status)
+{
+    struct dial *d = arg;
+
+    if (status == 0) {
+        dial_turns_submit(&d->link->links->turns, &d->link->share, &d->job);
+        return;
+    }
+    refuse(d, status);
+    tunnel_stream_set_user(d->stream, NULL, NULL);
+    tunnel_stream_answer(d->stream, status);
+    free(d);
+}
+
+/* 0: go on, -EINPROGRESS: later, or why not. */
+static int ask_scope(struct dial *d)
+{
+    const struct links_env *env = &d->link->links->env;
+    const union sockaddr_any *addr = &d->config.addr;
+
+    if (!env->scope || subnets_contain(&env->policy->unscoped, addr) ||
+        is_common(env->info, addr))
+        return 0;
+    return scope_start(env->scope, &d->scope, d->link, addr, scope_known_cb, d);
+}
+
 int link_dial(struct link *link, struct tunnel_stream *s,
               const struct tunnel_open *open)
 {
@@ -143,7 +198,14 @@ int link_dial(struct link *link, struct tunnel_stream *s,
                                   .udp = open->kind == TUNNEL_UDP,
                                   .timeout_ms = CONNECT_MS,
                                   .idle_ms = idle}};
+    rc = ask_scope(d);
+    if (rc < 0 && rc != -EINPROGRESS) {
+        refuse(d, rc);
+        free(d);
+        return rc;
+    }
     tunnel_stream_set_user(s, &dial_ops, d);
-    dial_turns_submit(&link->links->turns, &link->share, &d->job);
+    if (rc == 0)
+        dial_turns_submit(&link->links->turns, &link->share, &d->job);
     return 0;
 }

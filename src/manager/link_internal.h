@@ -36,6 +36,7 @@ struct link {
     char ns[LINK_NS_MAX + 1];
     char name[LINK_NAME_MAX + 1];
     enum link_direction direction;
+    uint64_t id; /* of no other link of this process */
     struct tunnel *tunnel;
     uv_timer_t timer; /* hello is late; then: time to authorize again */
     uv_timer_t age;   /* link_age.c */

@@ -24,6 +24,7 @@ struct links;
 struct metrics;
 struct parts;
 struct policy;
+struct scope;
 struct tunnel;
 
 /* What links need of the manager; all of it outlives them and may change its
@@ -35,6 +36,7 @@ struct links_env {
     const struct policy *policy;
     const struct info *info;
     const struct parts *parts;   /* who hears of links; NULL: nobody */
+    struct scope *scope;         /* NULL: links reach all namespaces */
     const struct direct *direct; /* NULL: no direct links */
     uint64_t rate;               /* bytes a second of one link; 0: no limit */
     uint64_t direct_rate;        /* of a direct one */

@@ -56,6 +56,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/link_ticket.c \
 	src/manager/link_to_pod.c \
 	src/manager/links.c src/manager/links.h \
+	src/manager/lookups.c src/manager/lookups.h \
 	src/manager/manager.c src/manager/manager.h \
 	src/manager/manager_internal.h \
 	src/manager/metrics.c src/manager/metrics.h \
@@ -67,6 +68,7 @@ libtp_manager_a_SOURCES = \
 	src/manager/resolvconf.c \
 	src/manager/review.c src/manager/review.h \
 	src/manager/selfcheck.c src/manager/selfcheck.h \
+	src/manager/scope.c src/manager/scope.h \
 	src/manager/server.c src/manager/server.h \
 	src/manager/server_answer.c \
 	src/manager/server_body.c src/manager/server_body.h \

@@ -11,6 +11,7 @@
 #include "manager/manager_internal.h"
 #include "manager/options.h"
 #include "manager/replicas.h"
+#include "manager/scope.h"
 #include "manager/server.h"
 #include "manager/snapshot.h"
 
@@ -158,6 +159,12 @@ static int create_parts(struct manager *m, struct tp_error *err)
 
     m->api = env.api = api_create(m->loop, &m->endpoint);
     m->snapshot = calloc(1, sizeof(*m->snapshot));
+    if (m->api && m->options->dial_scoped) {
+        m->scope = scope_create(m->loop, m->api, &m->metrics);
+        if (!m->scope)
+            return tp_error_errno(err, -ENOMEM, "tp-manager");
+    }
+    env.scope = m->scope;
     if (m->api)
         m->parts.links = m->links = links_create(&env);
     if (!m->links || !m->snapshot)
@@ -224,6 +231,7 @@ void manager_destroy(struct manager *m)
     if (!m)
         return;
     links_destroy(m->links);
+    scope_destroy(m->scope);
     agents_destroy(m->parts.agents);
     replicas_destroy(m->replicas);
     engagements_destroy(m->parts.engagements);

@@ -31,6 +31,7 @@ struct manager {
     struct kube_endpoint endpoint;
     struct api *api;
     struct links *links;
+    struct scope *scope; /* NULL: --dial-scope cluster */
     struct parts parts;
     struct replicas *replicas;
     struct metrics metrics;

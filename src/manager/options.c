@@ -77,7 +77,8 @@ static const struct option_row rows[] = {
      "dialled, not announced"},
     {"dial-allow-node", KIND_ADDRESSES, AT(dial_allow_node), NULL, "ADDRS",
      "node addresses that may be dialled"},
-    {"dial-scope", KIND_SCOPE, 0, "cluster", "SCOPE", "cluster"},
+    {"dial-scope", KIND_SCOPE, AT(dial_scoped), "cluster", "SCOPE",
+     "cluster, or namespace: those only where the user may connect"},
     {"cluster-domain", KIND_TEXT, AT(cluster_domain), NULL, "NAME",
      "instead of what resolv.conf says"},
     {"dns-address", KIND_ADDRESS, AT(dns_address), NULL, "ADDR",
@@ -167,17 +168,13 @@ static int set_number(const struct option_row *row, void *at, const char *value,
     return 0;
 }
 
-static int set_scope(const struct option_row *row, const char *value,
-                     struct tp_error *err)
+static int set_scope(const struct option_row *row, bool *scoped,
+                     const char *value, struct tp_error *err)
 {
-    if (!strcmp(value, "cluster"))
-        return 0;
-    if (!strcmp(value, "namespace"))
-        return tp_error_set(err, -ENOTSUP,
-                            "--%s namespace is not in this version; use "
-                            "cluster",
-                            row->name);
-    return bad_value(row, value, "cluster", err);
+    *scoped = !strcmp(value, "namespace");
+    return *scoped || !strcmp(value, "cluster")
+               ? 0
+               : bad_value(row, value, "cluster or namespace", err);
 }
 
 static int set_address(const struct option_row *row, union sockaddr_any *addr,
@@ -216,7 +213,7 @@ static int set_value(struct options *o, const struct option_row *row,
             return bad_value(row, value, "error, warn, info or debug", err);
         return 0;
     case KIND_SCOPE:
-        return set_scope(row, value, err);
+        return set_scope(row, at, value, err);
     case KIND_FLAG:
         if (!strcmp(value, "true") || !strcmp(value, "false")) {
             *(bool *)at = *value == 't';

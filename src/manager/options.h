@@ -28,6 +28,7 @@ struct options {
     char *client_config, *agent_config;
     struct subnets service_subnets, pod_subnets, also_subnets;
     struct subnets dial_allow, dial_allow_node;
+    bool dial_scoped; /* to namespaces where the user may connect */
     char *cluster_domain;
     union sockaddr_any dns_address; /* family 0: not given */
     char *dns_search;

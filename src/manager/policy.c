@@ -31,7 +31,7 @@ static const char *const reserved[] = {
 static const char *const verdict_names[] = {
     [POLICY_ALLOWED] = "allowed",   [POLICY_OUTSIDE] = "outside",
     [POLICY_RESERVED] = "reserved", [POLICY_NODE] = "node",
-    [POLICY_SELF] = "self",
+    [POLICY_SELF] = "self",         [POLICY_SCOPE] = "namespace",
 };
 static_assert(sizeof(verdict_names) / sizeof(*verdict_names) == POLICY_VERDICTS,
               "one name for each verdict");
@@ -59,6 +59,7 @@ void policy_release(struct policy *p)
     subnets_release(&p->nodes);
     subnets_release(&p->node_exceptions);
     subnets_release(&p->self);
+    subnets_release(&p->unscoped);
 }
 
 enum policy_verdict policy_check(const struct policy *p,

@@ -20,8 +20,9 @@ enum policy_verdict {
     POLICY_RESERVED, /* never, whatever is configured */
     POLICY_NODE,     /* a node that is not listed */
     POLICY_SELF,     /* the manager's own addresses */
+    POLICY_SCOPE,    /* in no namespace of the user's, see scope.h */
 };
-#define POLICY_VERDICTS (POLICY_SELF + 1)
+#define POLICY_VERDICTS (POLICY_SCOPE + 1)
 
 struct policy {
     struct subnets reserved; /* policy_init() fills it; empty: all is denied */
@@ -29,6 +30,7 @@ struct policy {
     struct subnets nodes;
     struct subnets node_exceptions;
     struct subnets self;
+    struct subnets unscoped; /* outside the cluster: in no namespace */
 };
 
 /* Empty but for the reserved addresses. 0, or -ENOMEM with nothing to release.

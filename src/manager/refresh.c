@@ -183,6 +183,9 @@ static int build_policy(const struct manager *m, struct policy *p)
         subnets_add_all(&p->allowed, &o->dial_allow) < 0 ||
         subnets_add_all(&p->nodes, &m->snapshot->nodes) < 0 ||
         subnets_add_all(&p->node_exceptions, &o->dial_allow_node) < 0 ||
+        subnets_add_all(&p->unscoped, &o->also_subnets) < 0 ||
+        subnets_add_all(&p->unscoped, &o->dial_allow) < 0 ||
+        subnets_add_all(&p->unscoped, &o->dial_allow_node) < 0 ||
         subnets_add_all(&p->self, &m->snapshot->self) < 0 ||
         subnets_add_all(&p->self, &m->replicas_addrs) < 0)
         return -ENOMEM;
@@ -191,6 +194,7 @@ static int build_policy(const struct manager *m, struct policy *p)
     subnets_merge(&p->nodes);
     subnets_merge(&p->node_exceptions);
     subnets_merge(&p->self);
+    subnets_merge(&p->unscoped);
     return 0;
 }
 

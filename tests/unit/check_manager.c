@@ -643,8 +643,7 @@ START_TEST(options_refuse_with_one_clear_line)
         const char *more[3];
         const char *text;
     } rows[] = {
-        {{"--dial-scope=namespace"}, "not in this version"},
-        {{"--dial-scope=galaxy"}, "must be cluster"},
+        {{"--dial-scope=galaxy"}, "must be cluster or namespace"},
         {{"--pod-subnets=10.0.0.1/8"}, "no subnet"},
         {{"--dial-allow-node=10.0.0.0/8"}, "one by one"},
         {{"--listen=8443"}, "ADDR:PORT"},

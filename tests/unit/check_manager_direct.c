@@ -1,4 +1,5 @@
-/* Tickets of direct links, and where the managers are reached. */
+/* Tickets of direct links, where the managers are reached, and answers that are
+ * kept. */
 #include <check.h>
 #include <errno.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "base/json.h"
 #include "daemon/direct_endpoint.h"
 #include "manager/direct.h"
+#include "manager/lookups.h"
 #include "manager/ticket.h"
 #include "suite.h"
 
@@ -220,6 +222,108 @@ START_TEST(a_hostile_manager_leads_to_no_address_of_this_host)
 }
 END_TEST
 
+/* ---- answers that are kept ------------------------------------------------
+ */
+
+static struct {
+    uv_loop_t loop;
+    struct lookups *lookups;
+    int told, status;
+    char value[LOOKUP_VALUE];
+    struct lookup_waiter *victim; /* is cancelled by the first that is told */
+} k;
+
+static void told_cb(void *arg, int status, const char *value)
+{
+    (void)arg;
+    k.told++;
+    k.status = status;
+    snprintf(k.value, sizeof(k.value), "%s", value);
+    if (k.victim)
+        lookup_cancel(k.victim);
+    k.victim = NULL;
+}
+
+static enum lookup_state look(const char *name, struct lookup_waiter *w)
+{
+    char value[LOOKUP_VALUE] = "";
+    enum lookup_state state;
+
+    *w = (struct lookup_waiter){.cb = told_cb};
+    state = lookups_find(k.lookups, name, w, value);
+    if (state == LOOKUP_KNOWN)
+        snprintf(k.value, sizeof(k.value), "%s", value);
+    return state;
+}
+
+static void setup_lookups(void)
+{
+    memset(&k, 0, sizeof(k));
+    uv_loop_init(&k.loop);
+    k.lookups = lookups_create(&k.loop, 20, 3);
+}
+
+static void teardown_lookups(void)
+{
+    lookups_destroy(k.lookups);
+    uv_loop_close(&k.loop);
+}
+
+START_TEST(one_asks_and_all_are_told)
+{
+    struct lookup_waiter a, b, c;
+
+    ck_assert_int_eq(look("x", &a), LOOKUP_ASK);
+    ck_assert_int_eq(look("x", &b), LOOKUP_WAITS);
+    ck_assert_int_eq(look("x", &c), LOOKUP_WAITS);
+    k.victim = &c;
+    lookups_answer(k.lookups, "x", 0, "shop");
+    ck_assert_int_eq(k.told, 2);
+    ck_assert_str_eq(k.value, "shop");
+    *k.value = '\0';
+    ck_assert_int_eq(look("x", &a), LOOKUP_KNOWN);
+    ck_assert_str_eq(k.value, "shop");
+}
+END_TEST
+
+static void time_cb(uv_timer_t *timer)
+{
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+START_TEST(answers_grow_old_and_failures_are_not_kept)
+{
+    struct lookup_waiter a;
+    uv_timer_t timer;
+
+    ck_assert_int_eq(look("x", &a), LOOKUP_ASK);
+    lookups_answer(k.lookups, "x", -EIO, "");
+    ck_assert_int_eq(k.status, -EIO);
+    ck_assert_int_eq(look("x", &a), LOOKUP_ASK);
+    lookups_answer(k.lookups, "x", 0, "shop");
+    uv_timer_init(&k.loop, &timer);
+    uv_timer_start(&timer, time_cb, 50, 0);
+    uv_run(&k.loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(look("x", &a), LOOKUP_ASK);
+}
+END_TEST
+
+START_TEST(the_oldest_answers_make_room)
+{
+    struct lookup_waiter a, b, c, d;
+
+    ck_assert_int_eq(look("a", &a), LOOKUP_ASK);
+    ck_assert_int_eq(look("b", &b), LOOKUP_ASK);
+    ck_assert_int_eq(look("c", &c), LOOKUP_ASK);
+    ck_assert_int_eq(look("d", &d), LOOKUP_FULL); /* all are under way */
+    lookups_answer(k.lookups, "b", 0, "x");
+    ck_assert_int_eq(look("d", &d), LOOKUP_ASK);
+    lookup_cancel(&d);
+    lookups_answer(k.lookups, "d", 0, "x"); /* nobody waits any more */
+    ck_assert_int_eq(k.told, 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("manager_direct");
@@ -236,6 +340,12 @@ int main(void)
     tcase_add_test(tc, endpoints_come_from_the_service);
     tcase_add_test(tc, given_endpoints_are_checked);
     tcase_add_test(tc, a_hostile_manager_leads_to_no_address_of_this_host);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("lookups");
+    tcase_add_checked_fixture(tc, setup_lookups, teardown_lookups);
+    tcase_add_test(tc, one_asks_and_all_are_told);
+    tcase_add_test(tc, answers_grow_old_and_failures_are_not_kept);
+    tcase_add_test(tc, the_oldest_answers_make_room);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }
