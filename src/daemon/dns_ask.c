@@ -92,13 +92,12 @@ static size_t answer_address(const struct dns_client *client,
 {
     uint16_t type = dns_get16(client->head + client->end - 4);
     bool v6 = addr->sa.sa_family == AF_INET6;
-    const void *ip = v6 ? (const void *)&addr->in6.sin6_addr
-                        : (const void *)&addr->in4.sin_addr;
-    size_t len = v6 ? 16 : 4;
+    size_t len = sockaddr_width(addr);
 
     if (type != (v6 ? DNS_TYPE_AAAA : DNS_TYPE_A))
         len = 0; /* it exists, but not with that */
-    return dns_make_answer(client->head, client->end, type, ip, len, out);
+    return dns_make_answer(client->head, client->end, type,
+                           sockaddr_bytes(addr), len, out);
 }
 
 static size_t answer_mapped(const struct dns *d,

@@ -12,15 +12,12 @@
 /* One address of 4 or 16 bytes. */
 static int translate_one(const struct vnat *v, uint8_t *bytes, size_t width)
 {
-    union sockaddr_any addr = {0};
-    void *ip =
-        width == 16 ? (void *)&addr.in6.sin6_addr : (void *)&addr.in4.sin_addr;
+    union sockaddr_any addr;
 
-    addr.sa.sa_family = width == 16 ? AF_INET6 : AF_INET;
-    memcpy(ip, bytes, width);
+    sockaddr_from_bytes(&addr, width == 16 ? AF_INET6 : AF_INET, bytes);
     if (!vnat_to_virtual(v, &addr))
         return 0;
-    memcpy(bytes, ip, width);
+    memcpy(bytes, sockaddr_bytes(&addr), width);
     return 1;
 }
 

@@ -1,6 +1,5 @@
 #include "daemon/proxy_access.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <net/route.h>
 #include <stdio.h>
@@ -31,19 +30,11 @@ static bool is_gateway(FILE *f, in_addr_t addr)
     return false;
 }
 
-static bool is_loopback(const union sockaddr_any *addr)
-{
-    if (addr->sa.sa_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&addr->in6.sin6_addr);
-    return addr->sa.sa_family == AF_INET &&
-           ntohl(addr->in4.sin_addr.s_addr) >> 24 == 127;
-}
-
 bool proxy_peer_is_local(const union sockaddr_any *peer, const char *routes)
 {
     cleanup_file FILE *f = NULL;
 
-    if (is_loopback(peer))
+    if (sockaddr_is_loopback(peer))
         return true;
     if (peer->sa.sa_family != AF_INET)
         return false;

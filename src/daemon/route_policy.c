@@ -60,33 +60,6 @@ void route_policy_release(struct route_policy *p)
     subnet_list_release(&p->allowed);
 }
 
-/* The subnet of an interface's address and netmask. */
-static int subnet_of(struct subnet *net, const struct sockaddr *addr,
-                     const struct sockaddr *mask)
-{
-    const uint8_t *a, *m;
-    unsigned bytes;
-
-    memset(net, 0, sizeof(*net));
-    net->family = addr->sa_family;
-    if (addr->sa_family == AF_INET) {
-        a = (const void *)&((const struct sockaddr_in *)addr)->sin_addr;
-        m = (const void *)&((const struct sockaddr_in *)mask)->sin_addr;
-        bytes = 4;
-    } else if (addr->sa_family == AF_INET6) {
-        a = (const void *)&((const struct sockaddr_in6 *)addr)->sin6_addr;
-        m = (const void *)&((const struct sockaddr_in6 *)mask)->sin6_addr;
-        bytes = 16;
-    } else {
-        return -EINVAL;
-    }
-    for (unsigned i = 0; i < bytes; i++) {
-        net->addr[i] = a[i] & m[i];
-        net->prefix += (unsigned)__builtin_popcount(m[i]);
-    }
-    return 0;
-}
-
 int route_policy_read_local(struct route_policy *p, struct tp_error *err)
 {
     struct ifaddrs *list, *i;
@@ -100,7 +73,7 @@ int route_policy_read_local(struct route_policy *p, struct tp_error *err)
 
         if (!i->ifa_addr || !i->ifa_netmask || (i->ifa_flags & IFF_LOOPBACK))
             continue;
-        if (subnet_of(&net, i->ifa_addr, i->ifa_netmask) == 0)
+        if (subnet_from_mask(&net, i->ifa_addr, i->ifa_netmask) == 0)
             rc = subnet_list_add(&p->local, &net);
     }
     freeifaddrs(list);
