@@ -14,7 +14,6 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/control_ops.c \
 	src/daemon/ctl.c src/daemon/ctl.h \
 	src/daemon/dial_ctl.c src/daemon/dial_ctl.h \
-	src/daemon/direct_endpoint.c src/daemon/direct_endpoint.h \
 	src/daemon/dns.c src/daemon/dns.h src/daemon/dns_internal.h \
 	src/daemon/dns_ask.c src/daemon/dns_ask.h \
 	src/daemon/dns_backend.c \

@@ -17,7 +17,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/direct_endpoint.h"
+#include "net/direct_endpoint.h"
 #include "daemon/session_internal.h"
 
 #define TICKET     "/tp/v1/ticket"
@@ -167,7 +167,7 @@ static void try_endpoint(struct session *s)
     struct session_direct *d = &s->direct;
     struct json_object *list = json_get_array(d->ticket, "endpoints");
 
-    for (; d->tried < json_array_len(list) && d->tried < SESSION_ENDPOINTS_MAX;
+    for (; d->tried < json_array_len(list) && d->tried < DIRECT_ENDPOINTS_MAX;
          d->tried++) {
         struct json_object *item = json_object_array_get_idx(list, d->tried);
         struct direct_endpoint endpoint;

@@ -38,8 +38,6 @@ struct session_former {
     size_t count;
 };
 
-#define SESSION_ENDPOINTS_MAX 8
-
 struct direct_ask;
 
 /* The link that does not pass the API server, see session_direct.c. */

@@ -5,6 +5,7 @@ libtp_net_a_SOURCES = \
 	src/net/dial_config.c \
 	src/net/dial_connect.c src/net/dial_http.c \
 	src/net/dial_internal.h \
+	src/net/direct_endpoint.c src/net/direct_endpoint.h \
 	src/net/forward.c src/net/forward.h \
 	src/net/http1.c src/net/http1.h \
 	src/net/limit.c src/net/limit.h \
