@@ -256,11 +256,6 @@ void session_direct_drop(struct session *s)
 
 /* ---- status -------------------------------------------------------------- */
 
-static void put_int(struct json_object *obj, const char *key, int64_t value)
-{
-    json_object_object_add(obj, key, json_object_new_int64(value));
-}
-
 struct json_object *session_direct_status(const struct session *s)
 {
     const struct session_direct *d = &s->direct;
@@ -276,8 +271,8 @@ struct json_object *session_direct_status(const struct session *s)
         return obj;
     tunnel_get_stats(link_tunnel(d->current->link), &stats);
     json_put_str(obj, "endpoint", d->endpoint);
-    put_int(obj, "since", d->since);
+    json_put_int(obj, "since", d->since);
     if (stats.rtt_us >= 0)
-        put_int(obj, "rttUs", stats.rtt_us);
+        json_put_int(obj, "rttUs", stats.rtt_us);
     return obj;
 }

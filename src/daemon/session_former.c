@@ -85,12 +85,9 @@ void session_former_list(const struct session_former *f,
         tunnel_get_stats(link_tunnel(f->links[i]->link), &stats);
         json_put_str(item, "direction",
                      f->links[i]->incoming ? "incoming" : "outgoing");
-        json_object_object_add(item, "direct",
-                               json_object_new_boolean(f->links[i]->direct));
-        json_object_object_add(item, "since",
-                               json_object_new_int64(f->links[i]->retired));
-        json_object_object_add(item, "streams",
-                               json_object_new_int64(stats.streams));
+        json_put_bool(item, "direct", f->links[i]->direct);
+        json_put_int(item, "since", f->links[i]->retired);
+        json_put_int(item, "streams", stats.streams);
         json_object_array_add(array, item);
     }
 }

@@ -136,30 +136,16 @@ static void failed_cb(void *arg, const struct link_failure *f)
     attempt_failed(s, &copy);
 }
 
-static bool has_feature(struct json_object *hello, const char *name)
-{
-    struct json_object *list = json_get_array(hello, "features");
-
-    for (size_t i = 0; i < json_array_len(list); i++) {
-        struct json_object *item = json_object_array_get_idx(list, i);
-
-        if (!strcmp(json_object_get_string(item) ?: "", name))
-            return true;
-    }
-    return false;
-}
-
 static void take_manager(struct session *s, struct json_object *hello)
 {
     json_object_put(s->manager);
     s->manager = json_object_new_object();
     json_put_str(s->manager, "version", json_get_str(hello, "version", NULL));
-    json_object_object_add(
-        s->manager, "protocol",
-        json_object_new_int64(json_get_int(hello, "protocol", 0)));
+    json_put_int(s->manager, "protocol", json_get_int(hello, "protocol", 0));
     free(s->user);
     s->user = strdup(json_get_str(hello, "info.user", ""));
-    s->can_engage = has_feature(hello, "engagements");
+    s->can_engage =
+        json_array_has(json_get_array(hello, "features"), "engagements");
 }
 
 static void ready_cb(void *arg, struct json_object *hello)

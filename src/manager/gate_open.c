@@ -47,10 +47,7 @@ void gate_respond_status(struct server_request *req, int code,
     cleanup_json struct json_object *obj =
         discovery_status(code, reason, message);
 
-    server_respond(
-        req, code, GATE_JSON, NULL,
-        json_object_to_json_string_ext(
-            obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    server_respond(req, code, GATE_JSON, NULL, json_to_text(obj));
 }
 
 static void opening_free(struct opening *o)

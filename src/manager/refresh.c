@@ -272,8 +272,7 @@ static void use_info(struct manager *m)
         return;
     }
     obj = info_to_json(&fresh, "", &nobody);
-    text = strdup(json_object_to_json_string_ext(
-        obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    text = strdup(json_to_text(obj));
     info_release(&m->info);
     m->info = fresh;
     if (text && (!m->info_text || strcmp(text, m->info_text) != 0)) {

@@ -73,9 +73,28 @@ START_TEST(json_path_reads_nested_members)
     ck_assert_uint_eq(json_array_len(json_get_array(obj, "l")), 2);
     ck_assert_uint_eq(json_array_len(json_get(obj, "a.b")), 0);
     ck_assert_uint_eq(json_array_len(NULL), 0);
+    json_put_int(obj, "i", INT64_MAX);
+    ck_assert(json_get_int(obj, "i", 0) == INT64_MAX);
+    json_put_bool(obj, "t", true);
+    ck_assert(json_get_bool(obj, "t", false));
     json_object_put(obj);
     ck_assert_ptr_null(json_parse_text("{\"a\":", 5, &err));
     ck_assert_str_eq(err.text, "not JSON: the text ends too early");
+}
+END_TEST
+
+START_TEST(an_array_has_strings_alone)
+{
+    static const char text[] = "[\"ab\", 7, null, \"\", [\"in\"]]";
+    struct json_object *array = json_parse_text(text, sizeof(text) - 1, NULL);
+
+    ck_assert(json_array_has(array, "ab"));
+    ck_assert(json_array_has(array, ""));
+    ck_assert(!json_array_has(array, "a"));
+    ck_assert(!json_array_has(array, "7"));
+    ck_assert(!json_array_has(array, "in"));
+    ck_assert(!json_array_has(NULL, ""));
+    json_object_put(array);
 }
 END_TEST
 
@@ -370,6 +389,7 @@ int main(void)
     tcase_add_test(tc, buf_never_exceeds_its_maximum);
     tcase_add_test(tc, bucket_bounds_rate_burst_and_debt);
     tcase_add_test(tc, json_path_reads_nested_members);
+    tcase_add_test(tc, an_array_has_strings_alone);
     tcase_add_test(tc, sockaddr_round_trip);
     tcase_add_test(tc, addresses_as_bytes);
     tcase_add_test(tc, host_and_port_apart);
