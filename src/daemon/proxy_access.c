@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/encoding.h"
 #include "daemon/proxy_request.h"
+#include "net/route_never.h"
 
 /* A line of proc_net_route: interface, destination, gateway and so on. The
  * numbers are those of the address in memory. */
@@ -60,19 +61,7 @@ static bool is_own(const union sockaddr_any *addr)
 
 bool proxy_address_is_never(const union sockaddr_any *addr)
 {
-    static const char *const never[] = {
-        "127.0.0.0/8",   "::/127",   "0.0.0.0/8",   "169.254.0.0/16",
-        "fe80::/10",     "ff00::/8", "224.0.0.0/4", "255.255.255.255/32",
-        "::ffff:0:0/96",
-    };
-
-    for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
-        struct subnet net;
-
-        if (subnet_parse(&net, never[i]) < 0 || subnet_contains(&net, addr))
-            return true;
-    }
-    return is_own(addr);
+    return route_never_contains(addr) || is_own(addr);
 }
 
 bool proxy_host_is_ours(const char *host, const char *own, uint16_t port)

@@ -6,22 +6,7 @@
 #include <strings.h>
 
 #include "base/sockaddr.h"
-
-static bool is_reserved4(const uint8_t a[4])
-{
-    return a[0] == 0 || a[0] == 127 || (a[0] == 169 && a[1] == 254) ||
-           a[0] >> 4 == 0xe || !memcmp(a, "\xff\xff\xff\xff", 4);
-}
-
-static bool is_reserved(const union sockaddr_any *addr)
-{
-    const struct in6_addr *six = &addr->in6.sin6_addr;
-
-    if (addr->sa.sa_family == AF_INET)
-        return is_reserved4(sockaddr_bytes(addr));
-    return IN6_IS_ADDR_LOOPBACK(six) || IN6_IS_ADDR_UNSPECIFIED(six) ||
-           IN6_IS_ADDR_LINKLOCAL(six) || IN6_IS_ADDR_MULTICAST(six);
-}
+#include "net/route_never.h"
 
 /* RFC 6761 6.3 */
 static bool is_localhost(const char *host)
@@ -53,7 +38,7 @@ int direct_endpoint_parse(struct direct_endpoint *out, const char *text,
                             text);
     if (sockaddr_parse(&addr, out->host, out->port) == 0) {
         sockaddr_unmap(&addr);
-        if (is_reserved(&addr))
+        if (route_never_contains(&addr))
             return tp_error_set(err, -EINVAL,
                                 "%.100s is no address of a cluster", text);
         return 0;
