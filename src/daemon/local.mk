@@ -62,6 +62,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/session_former.c \
 	src/daemon/session_incoming.c \
 	src/daemon/session_internal.h \
+	src/daemon/session_link.c \
 	src/daemon/session_links.c \
 	src/daemon/session_state.c src/daemon/session_state.h \
 	src/daemon/session_status.c \

@@ -141,25 +141,13 @@ static int dial(struct session *s, const struct direct_endpoint *endpoint,
         .ticket = json_get_str(s->direct.ticket, "ticket", ""),
     };
     struct link_config config = {
-        .session = &s->config,
-        .name = s->name,
-        .mark = s->env.mark,
         .timeout_ms = ATTEMPT_MS,
+        .direction = LINK_DIRECT,
         .direct = &direct,
     };
-    struct session_link *sl = calloc(1, sizeof(*sl));
 
-    if (!sl)
-        return tp_error_errno(err, -ENOMEM, "direct link");
-    sl->s = s;
-    sl->direct = true;
-    sl->link = link_create(s->env.loop, &config, &direct_ops, sl, err);
-    if (!sl->link) {
-        free(sl);
-        return err->code;
-    }
-    s->direct.next = sl;
-    return 0;
+    s->direct.next = session_link_create(s, &config, &direct_ops, err);
+    return s->direct.next ? 0 : err->code;
 }
 
 static void try_endpoint(struct session *s)

@@ -26,15 +26,6 @@ static uint32_t random32(void)
     return value;
 }
 
-void session_link_drop(struct session_link **slot)
-{
-    if (!*slot)
-        return;
-    link_destroy((*slot)->link);
-    free(*slot);
-    *slot = NULL;
-}
-
 void session_drop_links(struct session *s)
 {
     session_use_tunnel(s, NULL);
@@ -237,23 +228,12 @@ static const struct link_ops link_ops = {
 static int create_link(struct session *s, struct tp_error *err)
 {
     struct link_config config = {
-        .session = &s->config,
-        .name = s->name,
-        .mark = s->env.mark,
         .websocket = s->websocket,
         .timeout_ms = s->info.connect_timeout_ms,
     };
 
-    s->next = calloc(1, sizeof(*s->next));
-    if (!s->next)
-        return tp_error_errno(err, -ENOMEM, "link");
-    s->next->s = s;
-    s->next->link = link_create(s->env.loop, &config, &link_ops, s->next, err);
-    if (s->next->link)
-        return 0;
-    free(s->next);
-    s->next = NULL;
-    return err->code;
+    s->next = session_link_create(s, &config, &link_ops, err);
+    return s->next ? 0 : err->code;
 }
 
 /* Credentials that have ended are not sent: the helper is asked instead. */
