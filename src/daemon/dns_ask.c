@@ -6,7 +6,6 @@
 #include "daemon/dns_translate.h"
 
 #define UDP_MIN    512 /* what a client without EDNS takes (RFC 1035 4.2.1) */
-#define FLAG_TC    0x02
 #define DOCKER_TTL 600 /* of the names that Docker's resolver makes itself */
 /* A container or a name in the developer's network may come any time. */
 #define UPSTREAM_NEGATIVE_S 10
@@ -178,7 +177,7 @@ size_t dns_client_fit(const struct dns_client *client, bool udp, uint8_t *msg,
            client->end - DNS_HEADER_LEN);
     if (!udp || len <= client->max)
         return len;
-    msg[2] |= FLAG_TC;
+    msg[2] |= DNS_TC;
     memset(msg + 6, 0, 6);
     return client->end;
 }

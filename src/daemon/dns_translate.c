@@ -5,7 +5,6 @@
 
 #include "daemon/dns_record.h"
 
-#define FLAG_AD     0x20 /* of byte 3: a signature that fits no more */
 #define KEY_V4_HINT 4
 #define KEY_V6_HINT 6
 
@@ -102,6 +101,6 @@ int dns_translate(const struct vnat *v, uint8_t *msg, size_t len)
     if (rc < 0)
         return rc;
     if (n > 0)
-        msg[3] &= (uint8_t)~FLAG_AD;
+        msg[3] &= (uint8_t)~DNS_AD;
     return n;
 }
