@@ -25,10 +25,7 @@ static int respond(struct tunnel_stream *s, int status,
 {
     if (!answer)
         return -ENOMEM;
-    return tunnel_stream_respond(
-        s, status,
-        json_object_to_json_string_ext(
-            answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    return tunnel_stream_respond(s, status, json_to_text(answer));
 }
 
 static int respond_error(struct tunnel_stream *s, int status, const char *text)

@@ -23,20 +23,12 @@ void flow_table_release(struct flow_table *t)
     t->count = 0;
 }
 
-static void put_address(uint64_t words[2], const union sockaddr_any *addr)
-{
-    if (addr->sa.sa_family == AF_INET6)
-        memcpy(words, &addr->in6.sin6_addr, 16);
-    else
-        memcpy(words, &addr->in4.sin_addr, 4);
-}
-
 void flow_key_set(struct flow_key *key, const union sockaddr_any *src,
                   const union sockaddr_any *dst)
 {
     memset(key, 0, sizeof(*key));
-    put_address(&key->words[0], src);
-    put_address(&key->words[2], dst);
+    memcpy(&key->words[0], sockaddr_bytes(src), sockaddr_width(src));
+    memcpy(&key->words[2], sockaddr_bytes(dst), sockaddr_width(dst));
     key->words[4] = (uint64_t)sockaddr_port(src) << 32 |
                     (uint64_t)sockaddr_port(dst) << 16 | src->sa.sa_family;
 }

@@ -87,10 +87,32 @@ size_t json_array_len(struct json_object *array)
                : 0;
 }
 
+bool json_array_has(struct json_object *array, const char *text)
+{
+    for (size_t i = 0; i < json_array_len(array); i++) {
+        struct json_object *item = json_object_array_get_idx(array, i);
+
+        if (json_object_is_type(item, json_type_string) &&
+            !strcmp(json_object_get_string(item), text))
+            return true;
+    }
+    return false;
+}
+
 void json_put_str(struct json_object *obj, const char *key, const char *value)
 {
     if (value)
         json_object_object_add(obj, key, json_object_new_string(value));
+}
+
+void json_put_int(struct json_object *obj, const char *key, int64_t value)
+{
+    json_object_object_add(obj, key, json_object_new_int64(value));
+}
+
+void json_put_bool(struct json_object *obj, const char *key, bool value)
+{
+    json_object_object_add(obj, key, json_object_new_boolean(value));
 }
 
 const char *json_to_text(struct json_object *obj)

@@ -36,9 +36,13 @@ bool json_get_bool(struct json_object *obj, const char *path, bool fallback);
  * is 0. */
 struct json_object *json_get_array(struct json_object *obj, const char *path);
 size_t json_array_len(struct json_object *array);
+/* True if one of its items is that string. */
+bool json_array_has(struct json_object *array, const char *text);
 
 /* Sets a string member; a NULL value sets nothing. */
 void json_put_str(struct json_object *obj, const char *key, const char *value);
+void json_put_int(struct json_object *obj, const char *key, int64_t value);
+void json_put_bool(struct json_object *obj, const char *key, bool value);
 
 /* The text without white space; the object owns it. */
 const char *json_to_text(struct json_object *obj);

@@ -34,14 +34,14 @@ static int parse_number(const char *text, unsigned long max, unsigned *out)
     return 0;
 }
 
-int sockaddr_parse_hostport(union sockaddr_any *addr, const char *text)
+int sockaddr_split_hostport(const char *text, char *host, size_t size,
+                            uint16_t *port)
 {
-    char host[SOCKADDR_TEXT];
     const char *colon = strrchr(text, ':');
     size_t len;
-    unsigned port;
+    unsigned number;
 
-    if (!colon || parse_number(colon + 1, 65535, &port) < 0)
+    if (!colon || parse_number(colon + 1, 65535, &number) < 0)
         return -EINVAL;
     len = (size_t)(colon - text);
     if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
@@ -50,21 +50,29 @@ int sockaddr_parse_hostport(union sockaddr_any *addr, const char *text)
     } else if (memchr(text, ':', len)) {
         return -EINVAL;
     }
-    if (len == 0 || len >= sizeof(host))
+    if (len == 0 || len >= size)
         return -EINVAL;
     memcpy(host, text, len);
     host[len] = '\0';
-    return sockaddr_parse(addr, host, (uint16_t)port);
+    *port = (uint16_t)number;
+    return 0;
+}
+
+int sockaddr_parse_hostport(union sockaddr_any *addr, const char *text)
+{
+    char host[SOCKADDR_TEXT];
+    uint16_t port;
+
+    if (sockaddr_split_hostport(text, host, sizeof(host), &port) < 0)
+        return -EINVAL;
+    return sockaddr_parse(addr, host, port);
 }
 
 const char *sockaddr_format_ip(const union sockaddr_any *addr,
                                char text[SOCKADDR_TEXT])
 {
-    const void *ip = addr->sa.sa_family == AF_INET6
-                         ? (const void *)&addr->in6.sin6_addr
-                         : (const void *)&addr->in4.sin_addr;
-
-    if (!inet_ntop(addr->sa.sa_family, ip, text, SOCKADDR_TEXT))
+    if (!inet_ntop(addr->sa.sa_family, sockaddr_bytes(addr), text,
+                   SOCKADDR_TEXT))
         snprintf(text, SOCKADDR_TEXT, "?");
     return text;
 }
@@ -101,20 +109,46 @@ socklen_t sockaddr_len(const union sockaddr_any *addr)
                                           : sizeof(addr->in4);
 }
 
-static const uint8_t *ip_bytes(const union sockaddr_any *addr)
+const uint8_t *sockaddr_bytes(const union sockaddr_any *addr)
 {
     return addr->sa.sa_family == AF_INET6
                ? (const uint8_t *)&addr->in6.sin6_addr
                : (const uint8_t *)&addr->in4.sin_addr;
 }
 
+size_t sockaddr_width(const union sockaddr_any *addr)
+{
+    return addr->sa.sa_family == AF_INET6 ? 16 : 4;
+}
+
+void sockaddr_set_bytes(union sockaddr_any *addr, const void *bytes)
+{
+    if (addr->sa.sa_family == AF_INET6)
+        memcpy(&addr->in6.sin6_addr, bytes, 16);
+    else
+        memcpy(&addr->in4.sin_addr, bytes, 4);
+}
+
+void sockaddr_from_bytes(union sockaddr_any *addr, int family,
+                         const void *bytes)
+{
+    memset(addr, 0, sizeof(*addr));
+    addr->sa.sa_family = (sa_family_t)family;
+    sockaddr_set_bytes(addr, bytes);
+}
+
+bool sockaddr_is_loopback(const union sockaddr_any *addr)
+{
+    if (addr->sa.sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&addr->in6.sin6_addr);
+    return addr->sa.sa_family == AF_INET && sockaddr_bytes(addr)[0] == 127;
+}
+
 bool sockaddr_equal(const union sockaddr_any *a, const union sockaddr_any *b)
 {
-    size_t len = a->sa.sa_family == AF_INET6 ? 16 : 4;
-
     return a->sa.sa_family == b->sa.sa_family &&
            sockaddr_port(a) == sockaddr_port(b) &&
-           !memcmp(ip_bytes(a), ip_bytes(b), len);
+           !memcmp(sockaddr_bytes(a), sockaddr_bytes(b), sockaddr_width(a));
 }
 
 void sockaddr_unmap(union sockaddr_any *addr)
@@ -125,7 +159,7 @@ void sockaddr_unmap(union sockaddr_any *addr)
     if (addr->sa.sa_family != AF_INET6 ||
         !IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr))
         return;
-    memcpy(&ip, (const uint8_t *)&addr->in6.sin6_addr + 12, sizeof(ip));
+    memcpy(&ip, sockaddr_bytes(addr) + 12, sizeof(ip));
     port = addr->in6.sin6_port;
     memset(addr, 0, sizeof(*addr));
     addr->in4.sin_family = AF_INET;
@@ -165,12 +199,44 @@ int subnet_parse(struct subnet *net, const char *text)
     net->prefix = bits;
     if (slash && parse_number(slash + 1, bits, &net->prefix) < 0)
         return -EINVAL;
-    memcpy(net->addr, ip_bytes(&addr), bits / 8);
+    memcpy(net->addr, sockaddr_bytes(&addr), bits / 8);
     for (unsigned i = net->prefix; i < bits; i++) {
         if (net->addr[i / 8] & (0x80 >> (i % 8)))
             return -EINVAL;
     }
     return 0;
+}
+
+/* Not by sockaddr_any: getifaddrs() aligns them less. */
+static const uint8_t *raw_bytes(const void *addr, int family)
+{
+    return family == AF_INET6
+               ? ((const struct sockaddr_in6 *)addr)->sin6_addr.s6_addr
+               : (const uint8_t *)&((const struct sockaddr_in *)addr)->sin_addr;
+}
+
+int subnet_from_mask(struct subnet *net, const struct sockaddr *addr,
+                     const struct sockaddr *mask)
+{
+    const uint8_t *a = raw_bytes(addr, addr->sa_family);
+    const uint8_t *m = raw_bytes(mask, addr->sa_family);
+    unsigned bytes = addr->sa_family == AF_INET6 ? 16 : 4;
+
+    memset(net, 0, sizeof(*net));
+    net->family = addr->sa_family;
+    if (net->family != AF_INET && net->family != AF_INET6)
+        return -EINVAL;
+    for (unsigned i = 0; i < bytes; i++) {
+        net->addr[i] = a[i] & m[i];
+        net->prefix += (unsigned)__builtin_popcount(m[i]);
+    }
+    return 0;
+}
+
+bool subnet_is_link_local(const struct subnet *net)
+{
+    return net->family == AF_INET6 && net->prefix >= 10 &&
+           net->addr[0] == 0xfe && (net->addr[1] & 0xc0) == 0x80;
 }
 
 const char *subnet_format(const struct subnet *net, char text[SUBNET_TEXT])
@@ -186,7 +252,7 @@ const char *subnet_format(const struct subnet *net, char text[SUBNET_TEXT])
 bool subnet_contains(const struct subnet *net, const union sockaddr_any *addr)
 {
     return net->family == addr->sa.sa_family &&
-           same_prefix(net->addr, ip_bytes(addr), net->prefix);
+           same_prefix(net->addr, sockaddr_bytes(addr), net->prefix);
 }
 
 bool subnet_overlaps(const struct subnet *a, const struct subnet *b)

@@ -33,16 +33,13 @@ static int set_result(struct reach *r, const char *host, unsigned short port,
 static bool is_loopback(const char *host)
 {
     union sockaddr_any addr;
-    struct subnet v4;
 
     if (!strcasecmp(host, "localhost"))
         return true;
     if (sockaddr_parse(&addr, host, 0) < 0)
         return false;
     sockaddr_unmap(&addr);
-    if (addr.sa.sa_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&addr.in6.sin6_addr);
-    return subnet_parse(&v4, "127.0.0.0/8") == 0 && subnet_contains(&v4, &addr);
+    return sockaddr_is_loopback(&addr);
 }
 
 /* The container's port that is published as host port `port`; 0: none. */
@@ -228,52 +225,15 @@ static void add_engine_subnets(struct json_object *out,
     }
 }
 
-/* The bits of a netmask. */
-static unsigned prefix_of(const struct sockaddr *mask)
-{
-    const uint8_t *bytes;
-    unsigned bits = 0, len;
-
-    if (mask->sa_family == AF_INET) {
-        bytes =
-            (const uint8_t *)&((const struct sockaddr_in *)(const void *)mask)
-                ->sin_addr;
-        len = 4;
-    } else {
-        bytes = ((const struct sockaddr_in6 *)(const void *)mask)
-                    ->sin6_addr.s6_addr;
-        len = 16;
-    }
-    for (unsigned i = 0; i < len; i++)
-        bits += (unsigned)__builtin_popcount(bytes[i]);
-    return bits;
-}
-
 static void add_interface(struct json_object *out, const struct ifaddrs *ifa)
 {
-    int family = ifa->ifa_addr->sa_family;
-    struct subnet net = {.family = family};
-    union sockaddr_any addr = {0};
+    struct subnet net;
     char text[SUBNET_TEXT];
 
-    net.prefix = prefix_of(ifa->ifa_netmask);
-    if (family == AF_INET) {
-        memcpy(&addr.in4, ifa->ifa_addr, sizeof(addr.in4));
-        memcpy(net.addr, &addr.in4.sin_addr, 4);
-    } else {
-        memcpy(&addr.in6, ifa->ifa_addr, sizeof(addr.in6));
-        if (IN6_IS_ADDR_LINKLOCAL(&addr.in6.sin6_addr))
-            return;
-        memcpy(net.addr, &addr.in6.sin6_addr, 16);
-    }
-    for (unsigned i = 0; i < 16; i++) {
-        unsigned keep = net.prefix > 8 * i ? net.prefix - 8 * i : 0;
-
-        if (keep < 8)
-            net.addr[i] = (uint8_t)(net.addr[i] & (0xff00 >> keep));
-    }
-    if (net.prefix > 0)
-        add_subnet(out, subnet_format(&net, text));
+    if (subnet_from_mask(&net, ifa->ifa_addr, ifa->ifa_netmask) < 0 ||
+        net.prefix == 0 || subnet_is_link_local(&net))
+        return;
+    add_subnet(out, subnet_format(&net, text));
 }
 
 static void add_host_subnets(struct json_object *out)
@@ -286,9 +246,7 @@ static void add_host_subnets(struct json_object *out)
         if (!ifa->ifa_addr || !ifa->ifa_netmask ||
             (ifa->ifa_flags & IFF_LOOPBACK) || !(ifa->ifa_flags & IFF_UP))
             continue;
-        if (ifa->ifa_addr->sa_family == AF_INET ||
-            ifa->ifa_addr->sa_family == AF_INET6)
-            add_interface(out, ifa);
+        add_interface(out, ifa);
     }
     freeifaddrs(list);
 }

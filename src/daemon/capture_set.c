@@ -163,9 +163,8 @@ bool capture_set_contains(const struct capture_set *set,
                           const union sockaddr_any *addr)
 {
     bool v6 = addr->sa.sa_family == AF_INET6;
-    size_t width = v6 ? 16 : 4;
-    const uint8_t *ip = v6 ? (const uint8_t *)&addr->in6.sin6_addr
-                           : (const uint8_t *)&addr->in4.sin_addr;
+    size_t width = sockaddr_width(addr);
+    const uint8_t *ip = sockaddr_bytes(addr);
     const struct capture_range *ranges = v6 ? set->v6 : set->v4;
     size_t low = 0, high = v6 ? set->n_v6 : set->n_v4;
 

@@ -60,8 +60,7 @@ static void write_cb(uv_write_t *req, int status)
 void control_send(struct control_conn *conn, struct json_object *obj)
 {
     cleanup_json struct json_object *owned = obj;
-    const char *text = json_object_to_json_string_ext(
-        owned, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    const char *text = json_to_text(owned);
     size_t len = strlen(text);
     struct write_op *op;
     uv_buf_t buf;

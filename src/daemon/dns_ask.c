@@ -6,7 +6,6 @@
 #include "daemon/dns_translate.h"
 
 #define UDP_MIN    512 /* what a client without EDNS takes (RFC 1035 4.2.1) */
-#define FLAG_TC    0x02
 #define DOCKER_TTL 600 /* of the names that Docker's resolver makes itself */
 /* A container or a name in the developer's network may come any time. */
 #define UPSTREAM_NEGATIVE_S 10
@@ -92,13 +91,12 @@ static size_t answer_address(const struct dns_client *client,
 {
     uint16_t type = dns_get16(client->head + client->end - 4);
     bool v6 = addr->sa.sa_family == AF_INET6;
-    const void *ip = v6 ? (const void *)&addr->in6.sin6_addr
-                        : (const void *)&addr->in4.sin_addr;
-    size_t len = v6 ? 16 : 4;
+    size_t len = sockaddr_width(addr);
 
     if (type != (v6 ? DNS_TYPE_AAAA : DNS_TYPE_A))
         len = 0; /* it exists, but not with that */
-    return dns_make_answer(client->head, client->end, type, ip, len, out);
+    return dns_make_answer(client->head, client->end, type,
+                           sockaddr_bytes(addr), len, out);
 }
 
 static size_t answer_mapped(const struct dns *d,
@@ -179,7 +177,7 @@ size_t dns_client_fit(const struct dns_client *client, bool udp, uint8_t *msg,
            client->end - DNS_HEADER_LEN);
     if (!udp || len <= client->max)
         return len;
-    msg[2] |= FLAG_TC;
+    msg[2] |= DNS_TC;
     memset(msg + 6, 0, 6);
     return client->end;
 }

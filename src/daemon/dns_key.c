@@ -3,20 +3,13 @@
 #include <string.h>
 
 #include "daemon/dns_cache.h"
-#include "daemon/dns_msg.h"
 
-#define BIT_RD   0x01
-#define BIT_AD   0x20 /* of byte 3 */
-#define BIT_CD   0x10
+/* Beside the header's flags that are part of a key. */
 #define KEY_EDNS 0x02
 #define KEY_DO   0x04
 
-#define OPCODE_MASK 0x78
-#define RCODE_MASK  0x0f
-#define BIT_TC      0x02
-#define NXDOMAIN    3
-#define TYPE_IXFR   251 /* from here on: no types of data */
-#define SOA_MIN     22  /* two names of one byte and five numbers */
+#define TYPE_IXFR 251 /* from here on: no types of data */
+#define SOA_MIN   22  /* two names of one byte and five numbers */
 
 /* What EDNS adds to the key; -1: more than a size and the DO bit. */
 static int edns_bits(const uint8_t *query, size_t len)
@@ -41,7 +34,7 @@ bool dns_key_set(struct dns_key *key, const uint8_t *query, size_t len)
     int edns = edns_bits(query, len);
     size_t end;
 
-    if (edns < 0 || dns_get16(query + 4) != 1 || query[2] & OPCODE_MASK)
+    if (edns < 0 || dns_get16(query + 4) != 1 || query[2] & DNS_OPCODE)
         return false;
     end = (size_t)dns_name_skip(query, len, DNS_HEADER_LEN) + 4;
     if (end - DNS_HEADER_LEN > DNS_NAME_WIRE + 4 ||
@@ -54,7 +47,7 @@ bool dns_key_set(struct dns_key *key, const uint8_t *query, size_t len)
         key->bytes[i] = (uint8_t)tolower(query[DNS_HEADER_LEN + i]);
     memcpy(key->bytes + key->len - 5, query + end - 4, 4);
     key->bytes[key->len - 1] =
-        (uint8_t)(edns | (query[2] & BIT_RD) | (query[3] & (BIT_AD | BIT_CD)));
+        (uint8_t)(edns | (query[2] & DNS_RD) | (query[3] & (DNS_AD | DNS_CD)));
     return true;
 }
 
@@ -91,8 +84,8 @@ uint32_t dns_answer_ttl(const uint8_t *msg, size_t len, bool *negative)
     *negative = false;
     if (dns_reader_init(&r, msg, len) < 0)
         return 0;
-    rcode = msg[3] & RCODE_MASK;
-    if (msg[2] & BIT_TC || (rcode != 0 && rcode != NXDOMAIN))
+    rcode = msg[3] & DNS_RCODE;
+    if (msg[2] & DNS_TC || (rcode != DNS_NOERROR && rcode != DNS_NXDOMAIN))
         return 0;
     while ((rc = dns_reader_next(&r, &rec)) == 1) {
         if (rec.type == DNS_TYPE_OPT)
@@ -104,6 +97,6 @@ uint32_t dns_answer_ttl(const uint8_t *msg, size_t len, bool *negative)
         soa = true;
         ttl = less(ttl, dns_get32(msg + rec.data + rec.len - 4));
     }
-    *negative = rcode == NXDOMAIN || dns_get16(msg + 6) == 0;
+    *negative = rcode == DNS_NXDOMAIN || dns_get16(msg + 6) == 0;
     return rc < 0 || (*negative && !soa) ? 0 : ttl;
 }

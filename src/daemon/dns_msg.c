@@ -5,16 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FLAG_QR     0x80
-#define FLAG_RA     0x80
-#define OPCODE_MASK 0x78
-#define FLAG_RD     0x01
-#define RCODE_MASK  0x0f
-
-static uint16_t get16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
+#include "daemon/dns_record.h"
 
 /* Appends one label; bytes that are not plain are written as \DDD, so that a
  * dot inside a label never looks like a border. */
@@ -63,15 +54,15 @@ int dns_msg_parse(struct dns_question *q, const uint8_t *msg, size_t len)
 {
     int at;
 
-    if (len < DNS_HEADER_LEN || len > DNS_MAX_MSG || get16(msg + 4) != 1)
+    if (len < DNS_HEADER_LEN || len > DNS_MAX_MSG || dns_get16(msg + 4) != 1)
         return -EBADMSG;
     at = parse_name(msg, len, DNS_HEADER_LEN, q->name);
     if (at < 0 || len - (size_t)at < 4)
         return -EBADMSG;
-    q->id = get16(msg);
-    q->is_answer = msg[2] & FLAG_QR;
-    q->type = get16(msg + at);
-    q->class = get16(msg + at + 2);
+    q->id = dns_get16(msg);
+    q->is_answer = msg[2] & DNS_QR;
+    q->type = dns_get16(msg + at);
+    q->class = dns_get16(msg + at + 2);
     q->end = (size_t)at + 4;
     return 0;
 }
@@ -79,28 +70,24 @@ int dns_msg_parse(struct dns_question *q, const uint8_t *msg, size_t len)
 bool dns_msg_answers(const uint8_t *msg, size_t len, const uint8_t *query,
                      size_t end)
 {
-    if (len < DNS_HEADER_LEN || !(msg[2] & FLAG_QR) ||
-        get16(msg) != get16(query))
+    if (len < DNS_HEADER_LEN || !(msg[2] & DNS_QR) ||
+        dns_get16(msg) != dns_get16(query))
         return false;
-    if (get16(msg + 4) == 0)
-        return (msg[3] & RCODE_MASK) != 0;
-    if (get16(msg + 4) != 1 || len < end)
+    if (dns_get16(msg + 4) == 0)
+        return (msg[3] & DNS_RCODE) != 0;
+    if (dns_get16(msg + 4) != 1 || len < end)
         return false;
-    /* Lengths of labels are below 'A', so they compare as they are. */
-    for (size_t i = DNS_HEADER_LEN; i < end; i++) {
-        if (i < end - 4 ? tolower(msg[i]) != tolower(query[i])
-                        : msg[i] != query[i])
-            return false;
-    }
-    return true;
+    return dns_name_equal(msg + DNS_HEADER_LEN, query + DNS_HEADER_LEN,
+                          end - 4 - DNS_HEADER_LEN) &&
+           !memcmp(msg + end - 4, query + end - 4, 4);
 }
 
 size_t dns_msg_make_error(const uint8_t *query, size_t end,
                           enum dns_rcode rcode, uint8_t *out)
 {
     memcpy(out, query, end);
-    out[2] = (uint8_t)(FLAG_QR | (query[2] & (OPCODE_MASK | FLAG_RD)));
-    out[3] = (uint8_t)(FLAG_RA | rcode);
+    out[2] = (uint8_t)(DNS_QR | (query[2] & (DNS_OPCODE | DNS_RD)));
+    out[3] = (uint8_t)(DNS_RA | rcode);
     memset(out + 6, 0, 6); /* no answer, authority or additional records */
     return end;
 }

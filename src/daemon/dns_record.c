@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/dns_msg.h"
-
 #define POINTER 0xc0
 #define FIXED   10 /* type, class, TTL and length of a record */
 

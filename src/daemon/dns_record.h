@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/dns_msg.h"
+
 #define DNS_NAME_WIRE  255 /* bytes of a name, with its final 0 */
 #define DNS_RECORD_MIN 11  /* bytes of a record: name ".", no data */
 
@@ -77,27 +79,5 @@ bool dns_name_equal(const uint8_t *a, const uint8_t *b, size_t len);
 /* A valid name ("a.b", no final dot) for the wire. Its length with the final
  * 0. */
 size_t dns_name_write(uint8_t out[DNS_NAME_WIRE], const char *name);
-
-static inline uint16_t dns_get16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static inline uint32_t dns_get32(const uint8_t *p)
-{
-    return (uint32_t)dns_get16(p) << 16 | dns_get16(p + 2);
-}
-
-static inline void dns_put16(uint8_t *p, uint16_t value)
-{
-    p[0] = (uint8_t)(value >> 8);
-    p[1] = (uint8_t)value;
-}
-
-static inline void dns_put32(uint8_t *p, uint32_t value)
-{
-    dns_put16(p, (uint16_t)(value >> 16));
-    dns_put16(p + 2, (uint16_t)value);
-}
 
 #endif

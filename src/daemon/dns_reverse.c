@@ -54,7 +54,7 @@ int dns_reverse_parse(struct subnet *net, const char *name)
 void dns_reverse_format(const union sockaddr_any *addr,
                         char name[DNS_REVERSE_TEXT])
 {
-    const uint8_t *ip = (const uint8_t *)&addr->in4.sin_addr;
+    const uint8_t *ip = sockaddr_bytes(addr);
     size_t n = 0;
 
     if (addr->sa.sa_family != AF_INET6) {
@@ -62,7 +62,6 @@ void dns_reverse_format(const union sockaddr_any *addr,
                  ip[2], ip[1], ip[0]);
         return;
     }
-    ip = addr->in6.sin6_addr.s6_addr;
     for (size_t i = 16; i > 0; i--) {
         name[n++] = "0123456789abcdef"[ip[i - 1] & 15];
         name[n++] = '.';
@@ -75,14 +74,9 @@ void dns_reverse_format(const union sockaddr_any *addr,
 bool dns_reverse_address(union sockaddr_any *addr, const char *name)
 {
     struct subnet net;
-    bool v6;
 
     if (dns_reverse_parse(&net, name) < 0)
         return false;
-    v6 = net.family == AF_INET6;
-    memset(addr, 0, sizeof(*addr));
-    addr->sa.sa_family = (sa_family_t)net.family;
-    memcpy(v6 ? (void *)&addr->in6.sin6_addr : (void *)&addr->in4.sin_addr,
-           net.addr, v6 ? 16 : 4);
-    return net.prefix == (v6 ? 128 : 32);
+    sockaddr_from_bytes(addr, net.family, net.addr);
+    return net.prefix == 8 * sockaddr_width(addr);
 }

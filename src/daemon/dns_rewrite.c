@@ -3,11 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define FLAG_QR   0x80
-#define FLAG_RA   0x80
-#define FLAG_AD   0x20
-#define RD_OPCODE 0x79
-
 #define OWN_NAME     0xc00c /* a pointer to the question's name */
 #define SEEN         8      /* names that others may point to */
 #define FAR          0x3fff /* as far as a pointer gets */
@@ -180,7 +175,7 @@ int dns_rewrite_answer(enum dns_rename how, const uint8_t *head, size_t end,
     put(&w, head, end);
     memcpy(out + 2, msg + 2, 2);
     memcpy(out + 6, msg + 6, 6);
-    out[3] &= (uint8_t)~FLAG_AD;
+    out[3] &= (uint8_t)~DNS_AD;
     if (dns_get16(msg + 4) == 0) { /* an error, and no more */
         memset(out + 6, 0, 6);
         return (int)end;
@@ -239,8 +234,8 @@ size_t dns_make_answer(const uint8_t *head, size_t end, uint16_t type,
     struct writer w = {.out = out};
 
     put(&w, head, end);
-    out[2] = (uint8_t)(FLAG_QR | (head[2] & RD_OPCODE));
-    out[3] = FLAG_RA;
+    out[2] = (uint8_t)(DNS_QR | (head[2] & (DNS_OPCODE | DNS_RD)));
+    out[3] = DNS_RA;
     memset(out + 6, 0, 6);
     if (len == 0)
         return w.len;

@@ -5,22 +5,18 @@
 
 #include "daemon/dns_record.h"
 
-#define FLAG_AD     0x20 /* of byte 3: a signature that fits no more */
 #define KEY_V4_HINT 4
 #define KEY_V6_HINT 6
 
 /* One address of 4 or 16 bytes. */
 static int translate_one(const struct vnat *v, uint8_t *bytes, size_t width)
 {
-    union sockaddr_any addr = {0};
-    void *ip =
-        width == 16 ? (void *)&addr.in6.sin6_addr : (void *)&addr.in4.sin_addr;
+    union sockaddr_any addr;
 
-    addr.sa.sa_family = width == 16 ? AF_INET6 : AF_INET;
-    memcpy(ip, bytes, width);
+    sockaddr_from_bytes(&addr, width == 16 ? AF_INET6 : AF_INET, bytes);
     if (!vnat_to_virtual(v, &addr))
         return 0;
-    memcpy(bytes, ip, width);
+    memcpy(bytes, sockaddr_bytes(&addr), width);
     return 1;
 }
 
@@ -105,6 +101,6 @@ int dns_translate(const struct vnat *v, uint8_t *msg, size_t len)
     if (rc < 0)
         return rc;
     if (n > 0)
-        msg[3] &= (uint8_t)~FLAG_AD;
+        msg[3] &= (uint8_t)~DNS_AD;
     return n;
 }

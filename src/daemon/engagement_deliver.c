@@ -124,20 +124,13 @@ static const struct eng_port *find_port(const struct engagement *eng,
     return NULL;
 }
 
-static bool is_loopback(const union sockaddr_any *addr)
-{
-    if (addr->sa.sa_family == AF_INET)
-        return (ntohl(addr->in4.sin_addr.s_addr) >> 24) == 127;
-    return IN6_IS_ADDR_LOOPBACK(&addr->in6.sin6_addr);
-}
-
 static int start(struct delivery *d, struct tunnel_stream *s)
 {
     const char *address = d->eng->spec.address;
 
     if (sockaddr_parse(&d->config.addr, address, d->port) < 0)
         return resolve(d, s);
-    if (is_loopback(&d->config.addr))
+    if (sockaddr_is_loopback(&d->config.addr))
         d->config.mark = 0;
     return tunnel_serve(d->loop, s, &d->config, &serve_ops, d);
 }

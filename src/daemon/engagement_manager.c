@@ -262,8 +262,7 @@ static struct json_object *local_ports(const struct engagement *eng)
             continue;
         for (size_t j = 0; j < eng->port_count; j++) {
             if (eng->ports[j].remote == number && eng->ports[j].udp == udp)
-                json_object_object_add(
-                    item, "local", json_object_new_int(eng->ports[j].local));
+                json_put_int(item, "local", eng->ports[j].local);
         }
         json_object_array_add(array, item);
     }
@@ -282,8 +281,7 @@ struct json_object *engagement_to_json(const struct engagement *eng)
     json_put_str(obj, "address", eng->spec.address);
     json_put_str(obj, "warning", *eng->warning ? eng->warning : NULL);
     json_object_object_add(obj, "ports", local_ports(eng));
-    json_object_object_add(obj, "mine", json_object_new_boolean(true));
-    json_object_object_add(
-        obj, "streams", json_object_new_int((int)engagement_deliveries(eng)));
+    json_put_bool(obj, "mine", true);
+    json_put_int(obj, "streams", (int)engagement_deliveries(eng));
     return obj;
 }

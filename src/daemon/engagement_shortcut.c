@@ -156,13 +156,6 @@ static bool is_usable(const struct engagement *eng)
             !strcmp(eng->spec.type, "replace"));
 }
 
-static bool is_loopback(const union sockaddr_any *addr)
-{
-    if (addr->sa.sa_family == AF_INET)
-        return (ntohl(addr->in4.sin_addr.s_addr) >> 24) == 127;
-    return IN6_IS_ADDR_LOOPBACK(&addr->in6.sin6_addr);
-}
-
 bool engagements_shortcut(void *arg, const union sockaddr_any *dst, bool udp,
                           struct shortcut *out)
 {
@@ -179,7 +172,7 @@ bool engagements_shortcut(void *arg, const union sockaddr_any *dst, bool udp,
             continue;
         out->addr = eng->destinations->local;
         sockaddr_set_port(&out->addr, port);
-        out->mark = is_loopback(&out->addr) ? 0 : e->mark;
+        out->mark = sockaddr_is_loopback(&out->addr) ? 0 : e->mark;
         return true;
     }
     return false;

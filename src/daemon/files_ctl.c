@@ -17,10 +17,7 @@
 static int write_line(int fd, struct json_object *obj)
 {
     cleanup_free char *text = NULL;
-    int len = asprintf(
-        &text, "%s\n",
-        json_object_to_json_string_ext(
-            obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    int len = asprintf(&text, "%s\n", json_to_text(obj));
 
     if (len < 0) {
         text = NULL;

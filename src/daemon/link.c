@@ -17,16 +17,6 @@
 #define HELLO_MS  20000 /* for the manager, on an incoming link */
 #define HELLO_MAX 4096
 
-/* How each kind asks for the upgrade. */
-enum direction { OUTGOING, INCOMING, DIRECT };
-static const struct {
-    const char *upgrade, *subprotocol;
-} directions[] = {
-    {"tp/1", "Sec-WebSocket-Protocol: v1.link.tp.internal\r\n"},
-    {"tp-incoming/1", "Sec-WebSocket-Protocol: v1.incoming.tp.internal\r\n"},
-    {"tp-direct/1", ""},
-};
-
 struct link {
     uv_loop_t *loop;
     const struct link_ops *ops;
@@ -42,8 +32,8 @@ struct link {
     uint16_t port;
     uint32_t mark;
     unsigned timeout_ms;
-    bool websocket, tried_websocket, incoming;
-    enum direction direction;
+    bool websocket, tried_websocket;
+    enum link_direction direction;
     bool ready, dead;
     struct link_failure first; /* of the attempt before WebSocket */
     uv_timer_t *late;          /* incoming: hello is late */
@@ -258,15 +248,16 @@ static void start_tunnel(struct link *l, struct stream *stream)
     static const struct tunnel_config configs[] = {
         {.role = TUNNEL_CLIENT},
         {.role = TUNNEL_SERVER, .names = TUNNEL_NAMES}};
+    bool incoming = l->direction == LINK_INCOMING;
     char text[200];
     int rc = -ENOMEM;
 
     if (l->websocket)
         stream = websocket_create(stream, true);
     if (stream)
-        l->tunnel = tunnel_create(l->loop, stream, &configs[l->incoming],
-                                  l->incoming ? &incoming_ops : &tunnel_ops, l);
-    if (l->tunnel && l->incoming)
+        l->tunnel = tunnel_create(l->loop, stream, &configs[incoming],
+                                  incoming ? &incoming_ops : &tunnel_ops, l);
+    if (l->tunnel && incoming)
         rc = uv_timer_start(l->late, hello_late_cb, HELLO_MS, 0);
     else if (l->tunnel)
         rc = say_hello(l);
@@ -300,7 +291,8 @@ static void dial_done_cb(void *arg, const struct dial_result *result)
         return;
     }
     link_failure_from_dial(&f, result);
-    if (f.try_websocket && !l->websocket && l->direction != DIRECT) {
+    if (f.try_websocket && !l->websocket &&
+        link_upgrades[l->direction].subprotocol) {
         log_debug("no link by tp/1 (%s): trying WebSocket", f.text);
         l->first = f;
         l->websocket = l->tried_websocket = true;
@@ -312,8 +304,21 @@ static void dial_done_cb(void *arg, const struct dial_result *result)
     fail(l, l->tried_websocket && f.try_websocket ? &l->first : &f);
 }
 
+/* The credentials', and what this attempt adds. */
+static char *make_headers(const struct link *l)
+{
+    const char *protocol = link_upgrades[l->direction].subprotocol;
+    char *text = NULL;
+    int rc = l->websocket ? asprintf(&text, "%sSec-WebSocket-Protocol: %s\r\n",
+                                     l->headers, protocol)
+                          : asprintf(&text, "%s", l->headers);
+
+    return rc < 0 ? NULL : text;
+}
+
 static int start_dial(struct link *l)
 {
+    cleanup_secret char *headers = make_headers(l);
     struct dial_config config = {
         .host = l->host,
         .port = l->port,
@@ -325,18 +330,12 @@ static int start_dial(struct link *l)
         .method = l->websocket ? "GET" : "POST",
         .path = l->path,
         .upgrade =
-            l->websocket ? "websocket" : directions[l->direction].upgrade,
+            l->websocket ? "websocket" : link_upgrades[l->direction].upgrade,
+        .headers = headers,
     };
-    cleanup_free char *headers = NULL;
 
-    if (asprintf(&headers, "%s%s", l->headers,
-                 l->websocket ? directions[l->direction].subprotocol : "") < 0)
-        headers = NULL;
-    config.headers = headers;
     if (headers)
         l->dial = dial_start(l->loop, &config, dial_done_cb, l);
-    if (headers)
-        explicit_bzero(headers, strlen(headers));
     return l->dial ? 0 : -ENOMEM;
 }
 
@@ -353,9 +352,8 @@ static bool copy_config(struct link *l, const struct link_config *config)
 {
     const struct session_config *s = config->session;
     size_t path_len = strlen(s->path);
-    bool good = true;
-
     const struct link_direct *direct = config->direct;
+    bool good = true;
 
     l->host = copy(direct ? direct->host : s->host, &good);
     l->server_name = copy(direct ? direct->server_name : s->server_name, &good);
@@ -363,8 +361,7 @@ static bool copy_config(struct link *l, const struct link_config *config)
     l->port = direct ? direct->port : s->port;
     l->mark = config->mark;
     l->websocket = config->websocket;
-    l->incoming = config->incoming;
-    l->direction = direct ? DIRECT : config->incoming ? INCOMING : OUTGOING;
+    l->direction = config->direction;
     l->timeout_ms = config->timeout_ms ? config->timeout_ms : DIAL_MS;
     l->has_proxy = s->has_proxy;
     l->proxy = s->proxy;
@@ -383,7 +380,7 @@ static bool copy_config(struct link *l, const struct link_config *config)
 
 static bool create_timer(struct link *l, uv_loop_t *loop)
 {
-    if (!l->incoming)
+    if (l->direction != LINK_INCOMING)
         return true;
     l->late = malloc(sizeof(*l->late));
     if (!l->late)

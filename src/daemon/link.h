@@ -18,6 +18,7 @@
 #include "base/sockaddr.h"
 #include "daemon/link_failure.h"
 #include "daemon/session_config.h"
+#include "tunnel/direction.h"
 #include "tunnel/tunnel.h"
 
 struct json_object;
@@ -37,9 +38,9 @@ struct link_config {
     const char *name;    /* of the session, on the path */
     uint32_t mark;       /* SO_MARK */
     bool websocket;      /* it worked the last time: no attempt at tp/1 */
-    bool incoming;       /* the manager opens streams here (open_cb) */
     unsigned timeout_ms; /* of the dialling; 0: 10 s */
-    const struct link_direct *direct; /* NULL: to the API server */
+    enum link_direction direction;
+    const struct link_direct *direct; /* of LINK_DIRECT, else NULL */
 };
 
 /* All come from the loop. The link may be destroyed in each of them. */

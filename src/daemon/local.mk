@@ -14,7 +14,6 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/control_ops.c \
 	src/daemon/ctl.c src/daemon/ctl.h \
 	src/daemon/dial_ctl.c src/daemon/dial_ctl.h \
-	src/daemon/direct_endpoint.c src/daemon/direct_endpoint.h \
 	src/daemon/dns.c src/daemon/dns.h src/daemon/dns_internal.h \
 	src/daemon/dns_ask.c src/daemon/dns_ask.h \
 	src/daemon/dns_backend.c \
@@ -63,6 +62,7 @@ libtp_daemon_a_SOURCES = $(DATAPATH_SOURCES) \
 	src/daemon/session_former.c \
 	src/daemon/session_incoming.c \
 	src/daemon/session_internal.h \
+	src/daemon/session_link.c \
 	src/daemon/session_links.c \
 	src/daemon/session_state.c src/daemon/session_state.h \
 	src/daemon/session_status.c \

@@ -36,10 +36,8 @@ static int parse_v4(const uint8_t *p, size_t len, struct packet_syn *syn)
     if (head < sizeof(struct iphdr) || len < head || p[9] != IPPROTO_TCP ||
         ((p[6] << 8 | p[7]) & fragment))
         return -EINVAL;
-    syn->src.in4.sin_family = AF_INET;
-    memcpy(&syn->src.in4.sin_addr, p + 12, 4);
-    syn->dst.in4.sin_family = AF_INET;
-    memcpy(&syn->dst.in4.sin_addr, p + 16, 4);
+    sockaddr_from_bytes(&syn->src, AF_INET, p + 12);
+    sockaddr_from_bytes(&syn->dst, AF_INET, p + 16);
     return parse_tcp(p + head, len - head, syn);
 }
 
@@ -61,10 +59,8 @@ static int parse_v6(const uint8_t *p, size_t len, struct packet_syn *syn)
         if (at > len)
             return -EINVAL;
     }
-    syn->src.in6.sin6_family = AF_INET6;
-    memcpy(&syn->src.in6.sin6_addr, p + 8, 16);
-    syn->dst.in6.sin6_family = AF_INET6;
-    memcpy(&syn->dst.in6.sin6_addr, p + 24, 16);
+    sockaddr_from_bytes(&syn->src, AF_INET6, p + 8);
+    sockaddr_from_bytes(&syn->dst, AF_INET6, p + 24);
     return parse_tcp(p + at, len - at, syn);
 }
 

@@ -1,6 +1,5 @@
 #include "daemon/proxy_access.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <net/route.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/encoding.h"
 #include "daemon/proxy_request.h"
+#include "net/route_never.h"
 
 /* A line of proc_net_route: interface, destination, gateway and so on. The
  * numbers are those of the address in memory. */
@@ -31,19 +31,11 @@ static bool is_gateway(FILE *f, in_addr_t addr)
     return false;
 }
 
-static bool is_loopback(const union sockaddr_any *addr)
-{
-    if (addr->sa.sa_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&addr->in6.sin6_addr);
-    return addr->sa.sa_family == AF_INET &&
-           ntohl(addr->in4.sin_addr.s_addr) >> 24 == 127;
-}
-
 bool proxy_peer_is_local(const union sockaddr_any *peer, const char *routes)
 {
     cleanup_file FILE *f = NULL;
 
-    if (is_loopback(peer))
+    if (sockaddr_is_loopback(peer))
         return true;
     if (peer->sa.sa_family != AF_INET)
         return false;
@@ -69,19 +61,7 @@ static bool is_own(const union sockaddr_any *addr)
 
 bool proxy_address_is_never(const union sockaddr_any *addr)
 {
-    static const char *const never[] = {
-        "127.0.0.0/8",   "::/127",   "0.0.0.0/8",   "169.254.0.0/16",
-        "fe80::/10",     "ff00::/8", "224.0.0.0/4", "255.255.255.255/32",
-        "::ffff:0:0/96",
-    };
-
-    for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
-        struct subnet net;
-
-        if (subnet_parse(&net, never[i]) < 0 || subnet_contains(&net, addr))
-            return true;
-    }
-    return is_own(addr);
+    return route_never_contains(addr) || is_own(addr);
 }
 
 bool proxy_host_is_ours(const char *host, const char *own, uint16_t port)

@@ -8,20 +8,11 @@
 #include <sys/random.h>
 
 #include "daemon/dns.h"
+#include "daemon/dns_record.h"
 
 #define NDOTS      5
 #define LOOKUP_MS  10000 /* beyond the dns module's own limit */
 #define EDNS_BYTES 4096
-
-/* RFC 1035 3.2, 4.1; RFC 3596; RFC 6891 */
-#define HEADER_LEN 12
-#define RECORD_LEN 10 /* behind a record's name, before its data */
-#define LABEL_MAX  63
-#define TYPE_A     1
-#define TYPE_AAAA  28
-#define TYPE_OPT   41
-#define CLASS_IN   1
-enum { NOERROR = 0, NXDOMAIN = 3 };
 
 struct proxy_lookup {
     uv_timer_t timer;
@@ -39,108 +30,72 @@ struct proxy_lookup {
 
 /* ---- messages (RFC 1035 4.1, RFC 6891) ---- */
 
-static void put16(uint8_t *p, unsigned value)
+static bool is_name(const char *name)
 {
-    p[0] = (uint8_t)(value >> 8);
-    p[1] = (uint8_t)value;
+    size_t len = strlen(name);
+
+    if (len == 0 || len > 253)
+        return false;
+    while (*name) {
+        size_t n = strcspn(name, ".");
+
+        if (n == 0 || n > 63)
+            return false;
+        name += n + (name[n] == '.');
+    }
+    return true;
+}
+
+static uint16_t type_of(int family)
+{
+    return family == AF_INET6 ? DNS_TYPE_AAAA : DNS_TYPE_A;
 }
 
 int proxy_query_make(uint8_t out[PROXY_QUERY_MAX], const char *name, int family,
                      uint16_t id)
 {
-    static const uint8_t opt[] = {
-        0, 0, TYPE_OPT, EDNS_BYTES >> 8, EDNS_BYTES & 0xff, 0, 0, 0, 0, 0, 0};
-    uint8_t *p = out;
-    size_t left = strlen(name);
+    static const uint8_t opt[DNS_RECORD_MIN] = {
+        0, 0, DNS_TYPE_OPT, EDNS_BYTES >> 8, EDNS_BYTES & 0xff};
+    uint8_t *p = out + DNS_HEADER_LEN;
 
-    if (left == 0 || left > 253)
+    if (!is_name(name))
         return -EINVAL;
-    memset(out, 0, HEADER_LEN);
-    put16(p, id);
-    p[2] = 1;  /* RD */
-    p[5] = 1;  /* one question */
-    p[11] = 1; /* one additional record */
-    p += HEADER_LEN;
-    while (*name) {
-        size_t n = strcspn(name, ".");
-
-        if (n == 0 || n > LABEL_MAX)
-            return -EINVAL;
-        *p++ = (uint8_t)n;
-        memcpy(p, name, n);
-        p += n;
-        name += n + (name[n] == '.');
-    }
-    *p++ = 0;
-    put16(p, family == AF_INET6 ? TYPE_AAAA : TYPE_A);
-    put16(p + 2, CLASS_IN);
+    memset(out, 0, DNS_HEADER_LEN);
+    dns_msg_set_id(out, id);
+    out[2] = DNS_RD;
+    dns_put16(out + 4, 1);  /* question */
+    dns_put16(out + 10, 1); /* additional record */
+    p += dns_name_write(p, name);
+    dns_put16(p, type_of(family));
+    dns_put16(p + 2, DNS_CLASS_IN);
     p += 4;
     memcpy(p, opt, sizeof(opt));
     return (int)(p - out) + (int)sizeof(opt);
-}
-
-static unsigned get16(const uint8_t *p)
-{
-    return (unsigned)(p[0] << 8 | p[1]);
-}
-
-/* Where the name at `at` ends; 0: it does not. It is not followed. */
-static size_t skip_name(const uint8_t *msg, size_t len, size_t at)
-{
-    while (at < len) {
-        if ((msg[at] & 0xc0) == 0xc0)
-            return at + 2;
-        if (msg[at] & 0xc0)
-            return 0;
-        if (msg[at] == 0)
-            return at + 1;
-        at += 1U + msg[at];
-    }
-    return 0;
-}
-
-static void set_address(union sockaddr_any *addr, unsigned type,
-                        const uint8_t *data)
-{
-    memset(addr, 0, sizeof(*addr));
-    addr->sa.sa_family = type == TYPE_AAAA ? AF_INET6 : AF_INET;
-    if (type == TYPE_AAAA)
-        memcpy(&addr->in6.sin6_addr, data, 16);
-    else
-        memcpy(&addr->in4.sin_addr, data, 4);
 }
 
 int proxy_answer_parse(const void *data, size_t len, int *family, int *rcode,
                        union sockaddr_any addrs[PROXY_LOOKUP_ADDRESSES])
 {
     const uint8_t *msg = data;
-    unsigned type, left;
-    size_t at;
+    struct dns_reader r;
+    struct dns_record rec;
+    uint16_t type;
     int n = 0;
 
-    at = len < HEADER_LEN || get16(msg + 4) != 1 ? 0 : HEADER_LEN;
-    at = at ? skip_name(msg, len, at) : 0;
-    if (!at || at + 4 > len)
+    if (dns_reader_init(&r, msg, len) < 0 || dns_get16(msg + 4) != 1)
         return -EBADMSG;
-    type = get16(msg + at);
-    if (type != TYPE_A && type != TYPE_AAAA)
+    type = dns_get16(msg + r.at - 4);
+    if (type != DNS_TYPE_A && type != DNS_TYPE_AAAA)
         return -EBADMSG;
-    at += 4;
-    *family = type == TYPE_AAAA ? AF_INET6 : AF_INET;
-    *rcode = msg[3] & 15;
-    for (left = get16(msg + 6); left > 0; left--) {
-        size_t size, want = type == TYPE_AAAA ? 16 : 4;
-
-        at = skip_name(msg, len, at);
-        if (!at || at + RECORD_LEN > len)
+    *family = type == DNS_TYPE_AAAA ? AF_INET6 : AF_INET;
+    *rcode = msg[3] & DNS_RCODE;
+    while (r.left[DNS_ANSWER] > 0) {
+        if (dns_reader_next(&r, &rec) < 0)
             return -EBADMSG;
-        size = get16(msg + at + 8);
-        if (at + RECORD_LEN + size > len)
-            return -EBADMSG;
-        if (n < PROXY_LOOKUP_ADDRESSES && get16(msg + at) == type &&
-            get16(msg + at + 2) == CLASS_IN && size == want)
-            set_address(&addrs[n++], type, msg + at + RECORD_LEN);
-        at += RECORD_LEN + size;
+        if (n < PROXY_LOOKUP_ADDRESSES && rec.type == type &&
+            rec.class == DNS_CLASS_IN &&
+            rec.len == (type == DNS_TYPE_AAAA ? 16 : 4))
+            sockaddr_from_bytes(&addrs[n++], *family, msg + rec.data);
     }
     return n;
 }
@@ -228,7 +183,7 @@ static void answer_cb(void *arg, const void *msg, size_t len)
     int family = 0, rcode = 0;
     int n = proxy_answer_parse(msg, len, &family, &rcode, addrs);
 
-    if (n < 0 || (rcode != NOERROR && rcode != NXDOMAIN)) {
+    if (n < 0 || (rcode != DNS_NOERROR && rcode != DNS_NXDOMAIN)) {
         l->trouble = true;
     } else if (family == AF_INET6) {
         memcpy(l->v6, addrs, (size_t)n * sizeof(*addrs));

@@ -18,13 +18,6 @@ struct dump {
     int error;
 };
 
-static bool is_link_local(const struct subnet *net)
-{
-    struct subnet v6;
-
-    return subnet_parse(&v6, "fe80::/10") == 0 && subnet_overlaps(&v6, net);
-}
-
 /* A route's destination; false: it is none that matters. */
 static bool read_route(const struct nlmsghdr *nlh, unsigned lo,
                        struct subnet *net)
@@ -53,7 +46,7 @@ static bool read_route(const struct nlmsghdr *nlh, unsigned lo,
     return rt->rtm_type == RTN_UNICAST && table != RT_TABLE_LOCAL &&
            table != DATAPATH_ROUTE_TABLE && out != lo &&
            net->prefix >= (width == 4 ? ROUTE_MIN_V4 : ROUTE_MIN_V6) &&
-           net->prefix <= width * 8 && !is_link_local(net);
+           net->prefix <= width * 8 && !subnet_is_link_local(net);
 }
 
 static int on_route(const struct nlmsghdr *nlh, void *data)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/route_list.h"
+#include "net/route_never.h"
 
 int subnet_list_add(struct subnet_list *list, const struct subnet *net)
 {
@@ -60,33 +61,6 @@ void route_policy_release(struct route_policy *p)
     subnet_list_release(&p->allowed);
 }
 
-/* The subnet of an interface's address and netmask. */
-static int subnet_of(struct subnet *net, const struct sockaddr *addr,
-                     const struct sockaddr *mask)
-{
-    const uint8_t *a, *m;
-    unsigned bytes;
-
-    memset(net, 0, sizeof(*net));
-    net->family = addr->sa_family;
-    if (addr->sa_family == AF_INET) {
-        a = (const void *)&((const struct sockaddr_in *)addr)->sin_addr;
-        m = (const void *)&((const struct sockaddr_in *)mask)->sin_addr;
-        bytes = 4;
-    } else if (addr->sa_family == AF_INET6) {
-        a = (const void *)&((const struct sockaddr_in6 *)addr)->sin6_addr;
-        m = (const void *)&((const struct sockaddr_in6 *)mask)->sin6_addr;
-        bytes = 16;
-    } else {
-        return -EINVAL;
-    }
-    for (unsigned i = 0; i < bytes; i++) {
-        net->addr[i] = a[i] & m[i];
-        net->prefix += (unsigned)__builtin_popcount(m[i]);
-    }
-    return 0;
-}
-
 int route_policy_read_local(struct route_policy *p, struct tp_error *err)
 {
     struct ifaddrs *list, *i;
@@ -100,7 +74,7 @@ int route_policy_read_local(struct route_policy *p, struct tp_error *err)
 
         if (!i->ifa_addr || !i->ifa_netmask || (i->ifa_flags & IFF_LOOPBACK))
             continue;
-        if (subnet_of(&net, i->ifa_addr, i->ifa_netmask) == 0)
+        if (subnet_from_mask(&net, i->ifa_addr, i->ifa_netmask) == 0)
             rc = subnet_list_add(&p->local, &net);
     }
     freeifaddrs(list);
@@ -109,51 +83,23 @@ int route_policy_read_local(struct route_policy *p, struct tp_error *err)
     return route_list_read(&p->local, err);
 }
 
-static const struct {
-    const char *net;
-    const char *what;
-} never[] = {
-    {"127.0.0.0/8", "the loopback network"},
-    {"::1/128", "the loopback address"},
-    {"169.254.0.0/16", "the link-local network"},
-    {"fe80::/10", "the link-local network"},
-    {"224.0.0.0/4", "multicast"},
-    {"ff00::/8", "multicast"},
-    {"0.0.0.0/8", "the unspecified network"},
-    {"::/128", "the unspecified address"},
-    {"255.255.255.255/32", "the broadcast address"},
-    {"::ffff:0:0/96", "IPv4-mapped addresses"},
-};
-
-static int check_never(const struct subnet *net, const char *text,
-                       struct tp_error *err)
-{
-    for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
-        struct subnet bad;
-
-        if (subnet_parse(&bad, never[i].net) == 0 && subnet_overlaps(&bad, net))
-            return tp_error_set(err, -EACCES, "%s covers %s", text,
-                                never[i].what);
-    }
-    return 0;
-}
-
 int route_policy_check(const struct route_policy *p, const struct subnet *net,
                        struct tp_error *err)
 {
     unsigned min = net->family == AF_INET ? ROUTE_MIN_V4 : ROUTE_MIN_V6;
     const struct subnet *hit;
     char text[SUBNET_TEXT], other[SUBNET_TEXT];
-    int rc;
+    const char *never = route_never_overlaps(net);
 
     subnet_format(net, text);
     if (net->prefix == 0)
         return tp_error_set(err, -EACCES, "%s is a default route", text);
     if (net->prefix < min)
         return tp_error_set(err, -EACCES, "%s is wider than /%u", text, min);
-    rc = check_never(net, text, err);
-    if (rc < 0 || subnet_list_covers(&p->allowed, net))
-        return rc;
+    if (never)
+        return tp_error_set(err, -EACCES, "%s covers %s", text, never);
+    if (subnet_list_covers(&p->allowed, net))
+        return 0;
     hit = first_overlap(&p->local, net);
     if (hit)
         return tp_error_set(err, -EADDRINUSE,

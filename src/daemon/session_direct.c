@@ -17,7 +17,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/direct_endpoint.h"
+#include "net/direct_endpoint.h"
 #include "daemon/session_internal.h"
 
 #define TICKET     "/tp/v1/ticket"
@@ -141,25 +141,13 @@ static int dial(struct session *s, const struct direct_endpoint *endpoint,
         .ticket = json_get_str(s->direct.ticket, "ticket", ""),
     };
     struct link_config config = {
-        .session = &s->config,
-        .name = s->name,
-        .mark = s->env.mark,
         .timeout_ms = ATTEMPT_MS,
+        .direction = LINK_DIRECT,
         .direct = &direct,
     };
-    struct session_link *sl = calloc(1, sizeof(*sl));
 
-    if (!sl)
-        return tp_error_errno(err, -ENOMEM, "direct link");
-    sl->s = s;
-    sl->direct = true;
-    sl->link = link_create(s->env.loop, &config, &direct_ops, sl, err);
-    if (!sl->link) {
-        free(sl);
-        return err->code;
-    }
-    s->direct.next = sl;
-    return 0;
+    s->direct.next = session_link_create(s, &config, &direct_ops, err);
+    return s->direct.next ? 0 : err->code;
 }
 
 static void try_endpoint(struct session *s)
@@ -167,7 +155,7 @@ static void try_endpoint(struct session *s)
     struct session_direct *d = &s->direct;
     struct json_object *list = json_get_array(d->ticket, "endpoints");
 
-    for (; d->tried < json_array_len(list) && d->tried < SESSION_ENDPOINTS_MAX;
+    for (; d->tried < json_array_len(list) && d->tried < DIRECT_ENDPOINTS_MAX;
          d->tried++) {
         struct json_object *item = json_object_array_get_idx(list, d->tried);
         struct direct_endpoint endpoint;
@@ -256,11 +244,6 @@ void session_direct_drop(struct session *s)
 
 /* ---- status -------------------------------------------------------------- */
 
-static void put_int(struct json_object *obj, const char *key, int64_t value)
-{
-    json_object_object_add(obj, key, json_object_new_int64(value));
-}
-
 struct json_object *session_direct_status(const struct session *s)
 {
     const struct session_direct *d = &s->direct;
@@ -276,8 +259,8 @@ struct json_object *session_direct_status(const struct session *s)
         return obj;
     tunnel_get_stats(link_tunnel(d->current->link), &stats);
     json_put_str(obj, "endpoint", d->endpoint);
-    put_int(obj, "since", d->since);
+    json_put_int(obj, "since", d->since);
     if (stats.rtt_us >= 0)
-        put_int(obj, "rttUs", stats.rtt_us);
+        json_put_int(obj, "rttUs", stats.rtt_us);
     return obj;
 }

@@ -16,7 +16,8 @@
 /* What the data path does not see: it asks the outgoing link in use only. */
 static void count_bytes(struct session_link *sl, bool tell)
 {
-    struct datapath *dp = sl->incoming ? NULL : sl->s->env.datapath;
+    struct datapath *dp =
+        sl->direction == LINK_INCOMING ? NULL : sl->s->env.datapath;
     struct tunnel_stats stats;
 
     tunnel_get_stats(link_tunnel(sl->link), &stats);
@@ -84,13 +85,11 @@ void session_former_list(const struct session_former *f,
 
         tunnel_get_stats(link_tunnel(f->links[i]->link), &stats);
         json_put_str(item, "direction",
-                     f->links[i]->incoming ? "incoming" : "outgoing");
-        json_object_object_add(item, "direct",
-                               json_object_new_boolean(f->links[i]->direct));
-        json_object_object_add(item, "since",
-                               json_object_new_int64(f->links[i]->retired));
-        json_object_object_add(item, "streams",
-                               json_object_new_int64(stats.streams));
+                     f->links[i]->direction == LINK_INCOMING ? "incoming"
+                                                             : "outgoing");
+        json_put_bool(item, "direct", f->links[i]->direction == LINK_DIRECT);
+        json_put_int(item, "since", f->links[i]->retired);
+        json_put_int(item, "streams", stats.streams);
         json_object_array_add(array, item);
     }
 }

@@ -120,29 +120,17 @@ static bool may_dial(const struct session *s)
 static void dial(struct session *s)
 {
     struct link_config config = {
-        .session = &s->config,
-        .name = s->name,
-        .mark = s->env.mark,
         .websocket = s->incoming_websocket,
-        .incoming = true,
+        .direction = LINK_INCOMING,
         .timeout_ms = s->info.connect_timeout_ms,
     };
     struct tp_error err = {0};
-    struct session_link *sl;
 
     if (!may_dial(s))
         return;
-    sl = calloc(1, sizeof(*sl));
-    if (sl) {
-        sl->s = s;
-        sl->incoming = true;
-        sl->link = link_create(s->env.loop, &config, &incoming_ops, sl, &err);
-    }
-    if (sl && sl->link) {
-        s->incoming_next = sl;
+    s->incoming_next = session_link_create(s, &config, &incoming_ops, &err);
+    if (s->incoming_next)
         return;
-    }
-    free(sl);
     log_warn("incoming link: %s", err.text);
     retry_later(s);
 }

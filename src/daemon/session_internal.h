@@ -2,6 +2,7 @@
  * session_internal.h - the parts of a session
  *
  *   session.c             life, states, credentials
+ *   session_link.c        one link
  *   session_links.c       links: making, losing, replacing
  *   session_incoming.c    the link on which the manager opens streams
  *   session_direct.c      the link that does not pass the API server
@@ -24,7 +25,7 @@
 struct session_link {
     struct session *s;
     struct link *link;
-    bool incoming, direct;
+    enum link_direction direction;
     bool draining;                /* its manager has said so */
     int64_t retired;              /* EPOCH when it became a former one */
     uint64_t bytes_in, bytes_out; /* counted already; see session_former.c */
@@ -37,8 +38,6 @@ struct session_former {
     struct session_link *links[SESSION_FORMER_MAX]; /* oldest first */
     size_t count;
 };
-
-#define SESSION_ENDPOINTS_MAX 8
 
 struct direct_ask;
 
@@ -128,9 +127,17 @@ void session_former_count(const struct session_former *f);
 void session_former_list(const struct session_former *f,
                          struct json_object *array);
 
-/* session_links.c */
+/* session_link.c */
+/* Fills in of config what is the session's. The callbacks get the session_link.
+ * NULL with err. */
+struct session_link *session_link_create(struct session *s,
+                                         struct link_config *config,
+                                         const struct link_ops *ops,
+                                         struct tp_error *err);
 /* Destroys and frees what is there, and leaves NULL. */
 void session_link_drop(struct session_link **slot);
+
+/* session_links.c */
 void session_dial(struct session *s);
 void session_drop_links(struct session *s);
 void session_retry_cb(uv_timer_t *timer);

@@ -26,15 +26,6 @@ static uint32_t random32(void)
     return value;
 }
 
-void session_link_drop(struct session_link **slot)
-{
-    if (!*slot)
-        return;
-    link_destroy((*slot)->link);
-    free(*slot);
-    *slot = NULL;
-}
-
 void session_drop_links(struct session *s)
 {
     session_use_tunnel(s, NULL);
@@ -136,30 +127,16 @@ static void failed_cb(void *arg, const struct link_failure *f)
     attempt_failed(s, &copy);
 }
 
-static bool has_feature(struct json_object *hello, const char *name)
-{
-    struct json_object *list = json_get_array(hello, "features");
-
-    for (size_t i = 0; i < json_array_len(list); i++) {
-        struct json_object *item = json_object_array_get_idx(list, i);
-
-        if (!strcmp(json_object_get_string(item) ?: "", name))
-            return true;
-    }
-    return false;
-}
-
 static void take_manager(struct session *s, struct json_object *hello)
 {
     json_object_put(s->manager);
     s->manager = json_object_new_object();
     json_put_str(s->manager, "version", json_get_str(hello, "version", NULL));
-    json_object_object_add(
-        s->manager, "protocol",
-        json_object_new_int64(json_get_int(hello, "protocol", 0)));
+    json_put_int(s->manager, "protocol", json_get_int(hello, "protocol", 0));
     free(s->user);
     s->user = strdup(json_get_str(hello, "info.user", ""));
-    s->can_engage = has_feature(hello, "engagements");
+    s->can_engage =
+        json_array_has(json_get_array(hello, "features"), "engagements");
 }
 
 static void ready_cb(void *arg, struct json_object *hello)
@@ -251,23 +228,12 @@ static const struct link_ops link_ops = {
 static int create_link(struct session *s, struct tp_error *err)
 {
     struct link_config config = {
-        .session = &s->config,
-        .name = s->name,
-        .mark = s->env.mark,
         .websocket = s->websocket,
         .timeout_ms = s->info.connect_timeout_ms,
     };
 
-    s->next = calloc(1, sizeof(*s->next));
-    if (!s->next)
-        return tp_error_errno(err, -ENOMEM, "link");
-    s->next->s = s;
-    s->next->link = link_create(s->env.loop, &config, &link_ops, s->next, err);
-    if (s->next->link)
-        return 0;
-    free(s->next);
-    s->next = NULL;
-    return err->code;
+    s->next = session_link_create(s, &config, &link_ops, err);
+    return s->next ? 0 : err->code;
 }
 
 /* Credentials that have ended are not sent: the helper is asked instead. */

@@ -8,11 +8,6 @@
 #include "daemon/resolvconf.h"
 #include "daemon/session_internal.h"
 
-static void put_int(struct json_object *obj, const char *key, int64_t value)
-{
-    json_object_object_add(obj, key, json_object_new_int64(value));
-}
-
 static void put_object(struct json_object *obj, const char *key,
                        struct json_object *value)
 {
@@ -30,13 +25,13 @@ static void put_link(const struct session *s, struct json_object *status)
     json_put_str(link, "kind", "aggregated");
     json_put_str(link, "framing", s->websocket ? "websocket" : "raw");
     if (stats.silent_ms >= SESSION_SILENT_MS)
-        put_int(link, "silentMs", stats.silent_ms);
+        json_put_int(link, "silentMs", stats.silent_ms);
     else if (stats.rtt_us >= 0)
-        put_int(link, "rttUs", stats.rtt_us);
+        json_put_int(link, "rttUs", stats.rtt_us);
     if (s->current->draining)
-        json_object_object_add(link, "draining", json_object_new_boolean(true));
-    put_int(link, "since", s->link_since);
-    put_int(link, "reconnects", s->reconnects);
+        json_put_bool(link, "draining", true);
+    json_put_int(link, "since", s->link_since);
+    json_put_int(link, "reconnects", s->reconnects);
 }
 
 static void put_direct(const struct session *s, struct json_object *status)
@@ -88,11 +83,11 @@ static void put_cache(const struct session *s, struct json_object *dns)
 
     if (s->env.dns) {
         dns_get_stats(s->env.dns, &stats);
-        put_int(cache, "entries", (int64_t)stats.entries);
-        put_int(cache, "bytes", (int64_t)stats.bytes);
-        put_int(cache, "hits", (int64_t)stats.hits);
-        put_int(cache, "misses", (int64_t)stats.misses);
-        put_int(cache, "joined", (int64_t)stats.joined);
+        json_put_int(cache, "entries", (int64_t)stats.entries);
+        json_put_int(cache, "bytes", (int64_t)stats.bytes);
+        json_put_int(cache, "hits", (int64_t)stats.hits);
+        json_put_int(cache, "misses", (int64_t)stats.misses);
+        json_put_int(cache, "joined", (int64_t)stats.joined);
     }
     json_object_object_add(dns, "cache", cache);
 }
@@ -133,14 +128,14 @@ static void put_datapath(const struct session *s, struct json_object *status)
     datapath_get_stats(s->env.datapath, &stats);
     json_put_str(status, "hold", stats.hold);
     json_put_str(status, "redirect", "tproxy");
-    put_int(streams, "tcp", stats.tcp);
-    put_int(streams, "udp", stats.udp);
-    put_int(streams, "opened", (int64_t)stats.opened);
-    put_int(streams, "refused", (int64_t)stats.refused);
-    put_int(streams, "local", (int64_t)stats.local);
+    json_put_int(streams, "tcp", stats.tcp);
+    json_put_int(streams, "udp", stats.udp);
+    json_put_int(streams, "opened", (int64_t)stats.opened);
+    json_put_int(streams, "refused", (int64_t)stats.refused);
+    json_put_int(streams, "local", (int64_t)stats.local);
     json_object_object_add(status, "streams", streams);
-    put_int(bytes, "in", (int64_t)stats.bytes_in);
-    put_int(bytes, "out", (int64_t)stats.bytes_out);
+    json_put_int(bytes, "in", (int64_t)stats.bytes_in);
+    json_put_int(bytes, "out", (int64_t)stats.bytes_out);
     json_object_object_add(status, "bytes", bytes);
 }
 
@@ -185,13 +180,13 @@ struct json_object *session_status(const struct session *s)
     uint64_t now = uv_now(s->env.loop);
 
     json_put_str(status, "state", session_state_name(s->state));
-    put_int(status, "since", s->since);
+    json_put_int(status, "since", s->since);
     json_put_str(status, "error", *s->error ? s->error : NULL);
     json_put_str(status, "code", *s->code ? s->code : NULL);
     if (s->state == SESSION_WAITING)
-        put_int(status, "retryIn",
-                s->retry_ms > now ? (int64_t)(s->retry_ms - now + 999) / 1000
-                                  : 0);
+        json_put_int(
+            status, "retryIn",
+            s->retry_ms > now ? (int64_t)(s->retry_ms - now + 999) / 1000 : 0);
     json_put_str(status, "version", VERSION);
     if (s->config.json)
         put_session(s, status);

@@ -151,6 +151,16 @@ static void move(const struct subnet *from, const struct subnet *to,
     memcpy(addr, bytes, width);
 }
 
+static void move_address(const struct subnet *from, const struct subnet *to,
+                         union sockaddr_any *addr)
+{
+    uint8_t bytes[16];
+
+    memcpy(bytes, sockaddr_bytes(addr), sockaddr_width(addr));
+    move(from, to, bytes);
+    sockaddr_set_bytes(addr, bytes);
+}
+
 bool vnat_map_subnet(const struct vnat *v, const struct subnet *net,
                      struct subnet *out)
 {
@@ -167,12 +177,6 @@ bool vnat_map_subnet(const struct vnat *v, const struct subnet *net,
     return false;
 }
 
-static uint8_t *bytes_of(union sockaddr_any *addr)
-{
-    return addr->sa.sa_family == AF_INET6 ? addr->in6.sin6_addr.s6_addr
-                                          : (uint8_t *)&addr->in4.sin_addr;
-}
-
 bool vnat_to_real(const struct vnat *v, union sockaddr_any *addr)
 {
     for (size_t i = 0; v && i < v->n; i++) {
@@ -180,7 +184,7 @@ bool vnat_to_real(const struct vnat *v, union sockaddr_any *addr)
 
         if (!subnet_contains(&pair->virt, addr))
             continue;
-        move(&pair->virt, &pair->real, bytes_of(addr));
+        move_address(&pair->virt, &pair->real, addr);
         return true;
     }
     return false;
@@ -204,6 +208,6 @@ bool vnat_to_virtual(const struct vnat *v, union sockaddr_any *addr)
             subnet_contains(&v->plain.nets[i], addr))
             return false;
     }
-    move(&best->real, &best->virt, bytes_of(addr));
+    move_address(&best->real, &best->virt, addr);
     return true;
 }

@@ -91,19 +91,6 @@ static const char *env2(const char *upper, const char *lower)
     return value && *value ? value : getenv(lower);
 }
 
-static bool is_loopback(const char *host, const union sockaddr_any *addr,
-                        bool is_ip)
-{
-    struct subnet v4;
-
-    if (!is_ip)
-        return !strcasecmp(host, "localhost");
-    subnet_parse(&v4, "127.0.0.0/8");
-    return subnet_contains(&v4, addr) ||
-           (addr->sa.sa_family == AF_INET6 &&
-            IN6_IS_ADDR_LOOPBACK(&addr->in6.sin6_addr));
-}
-
 /* One member of NO_PROXY, as golang.org/x/net/http/httpproxy reads it. */
 static bool matches(const char *rule, const char *host, unsigned short port,
                     const union sockaddr_any *addr, bool is_ip)
@@ -144,7 +131,7 @@ static bool is_excluded(const char *host, unsigned short port)
     bool is_ip = sockaddr_parse(&addr, host, port) == 0;
     char *rest = list;
 
-    if (is_loopback(host, &addr, is_ip))
+    if (is_ip ? sockaddr_is_loopback(&addr) : !strcasecmp(host, "localhost"))
         return true;
     for (char *rule; list && (rule = strsep(&rest, ", \t"));) {
         if (*rule && strlen(rule) < 250 &&

@@ -13,20 +13,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/sockaddr.h"
 #include "manager/agent_review.h"
 #include "manager/agents_internal.h"
 #include "manager/audit.h"
+#include "manager/identity.h"
 #include "manager/metrics.h"
 #include "manager/server.h"
 
 #define PATH      "/tp/v1/agent"
 #define TEXT_TYPE "text/plain"
-#define BEARER    "Bearer "
 #define TOKEN_MAX 16384
-#define FOREIGN   "x-remote-"
 
 static const char *const upgrades[] = {
     [AGENT_OUT] = "tp-agent/1",
@@ -158,29 +156,14 @@ static bool find_direction(const struct http1_head *head,
 /* RFC 6750 2.1. NULL if there is not exactly one token. Borrowed. */
 static const char *find_token(const struct http1_head *head)
 {
-    const char *value = http1_get(head, "Authorization"), *token;
-    size_t len;
+    const char *token = http1_credentials(head, "Authorization", "Bearer ");
+    size_t len = token ? strlen(token) : 0;
 
-    if (!value || http1_count(head, "Authorization") != 1 ||
-        strncasecmp(value, BEARER, strlen(BEARER)) != 0)
-        return NULL;
-    token = value + strlen(BEARER);
-    len = strlen(token);
     if (len == 0 || len > TOKEN_MAX ||
         strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                       "0123456789-._~+/=") != len)
         return NULL;
     return token;
-}
-
-/* Identity comes by the token alone (SECURITY 5). */
-static bool has_foreign_header(const struct http1_head *head)
-{
-    for (size_t i = 0; i < head->count; i++) {
-        if (!strncasecmp(head->headers[i].name, FOREIGN, strlen(FOREIGN)))
-            return true;
-    }
-    return false;
 }
 
 void agents_request_cb(void *arg, struct server_request *req)
@@ -190,7 +173,7 @@ void agents_request_cb(void *arg, struct server_request *req)
     const char *token = find_token(head);
     enum agent_direction direction;
 
-    if (has_foreign_header(head))
+    if (identity_is_claimed(head))
         refuse(a, req, 400, "a front proxy's header");
     else if (strcmp(head->target, PATH) != 0)
         refuse(a, req, 404, "no such path");

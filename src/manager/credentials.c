@@ -7,6 +7,8 @@
 #include "base/cleanup.h"
 #include "manager/files.h"
 #include "manager/options.h"
+#include "manager/server.h"
+#include "net/tls.h"
 
 static bool same(const char *a, const char *b)
 {
@@ -81,6 +83,25 @@ int credentials_refresh(struct credentials *c, const struct options *o,
                           : use_files(c, cert, key);
     secret_free(cert);
     secret_free(key);
+    return 0;
+}
+
+int credentials_serve(const struct credentials *c, struct server *server,
+                      struct tls_ctx **tls, bool newest_only,
+                      struct tp_error *err)
+{
+    struct tls_server_config config = {
+        .cert_pem = c->cert_pem,
+        .key_pem = c->key_pem,
+        .newest_only = newest_only,
+    };
+    struct tls_ctx *fresh = tls_ctx_create_server(&config, err);
+
+    if (!fresh)
+        return err->code;
+    server_set_tls(server, fresh, false);
+    tls_ctx_destroy(*tls);
+    *tls = fresh;
     return 0;
 }
 

@@ -2,22 +2,18 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "base/sockaddr.h"
-
-#define HOST_MAX 253
 
 static void add(struct json_object *list, const char *host, int64_t port)
 {
     const char *open = strchr(host, ':') ? "[" : "";
     const char *close = *open ? "]" : "";
-    char text[HOST_MAX + 16];
+    char text[DIRECT_HOST_MAX + 16];
 
-    if (!*host || strlen(host) > HOST_MAX || port < 1 || port > 65535 ||
+    if (!*host || strlen(host) >= DIRECT_HOST_MAX || port < 1 || port > 65535 ||
         json_array_len(list) >= DIRECT_ENDPOINTS_MAX)
         return;
     snprintf(text, sizeof(text), "%s%s%s:%u", open, host, close,
@@ -59,23 +55,21 @@ struct json_object *direct_endpoints_of(struct json_object *service,
     return list;
 }
 
-static bool is_host(const char *text, size_t len)
+static int take_given(struct json_object *list, const char *text,
+                      struct tp_error *err)
 {
-    return len > 0 && len <= HOST_MAX &&
-           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                        "0123456789.-_:[]") >= len;
-}
+    struct direct_endpoint endpoint;
+    int rc;
 
-static bool is_endpoint(const char *text)
-{
-    const char *colon = strrchr(text, ':');
-    unsigned long port;
-    char *end;
-
-    if (!colon || !is_host(text, (size_t)(colon - text)) || !colon[1])
-        return false;
-    port = strtoul(colon + 1, &end, 10);
-    return !*end && port >= 1 && port <= 65535;
+    if (json_array_len(list) >= DIRECT_ENDPOINTS_MAX)
+        return tp_error_set(err, -EINVAL,
+                            "--direct-endpoints: there are more than %d",
+                            DIRECT_ENDPOINTS_MAX);
+    rc = direct_endpoint_parse(&endpoint, text, err);
+    if (rc < 0)
+        return tp_error_wrap(err, "--direct-endpoints");
+    json_object_array_add(list, json_object_new_string(text));
+    return 0;
 }
 
 struct json_object *direct_endpoints_parse(const char *text,
@@ -87,16 +81,10 @@ struct json_object *direct_endpoints_parse(const char *text,
 
     for (char *item = copy ? strtok_r(copy, ",", &state) : NULL; item;
          item = strtok_r(NULL, ",", &state)) {
-        if (!is_endpoint(item) ||
-            json_array_len(list) >= DIRECT_ENDPOINTS_MAX) {
-            tp_error_set(err, -EINVAL,
-                         "--direct-endpoints %s: must be at most %d of "
-                         "HOST:PORT",
-                         item, DIRECT_ENDPOINTS_MAX);
+        if (take_given(list, item, err) < 0) {
             json_object_put(list);
             return NULL;
         }
-        json_object_array_add(list, json_object_new_string(item));
     }
     return list;
 }

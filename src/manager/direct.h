@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "manager/ticket.h"
+#include "net/direct_endpoint.h"
 
 struct json_object;
 struct link;
@@ -28,8 +29,6 @@ struct direct {
     char *server_name;
     struct json_object *endpoints; /* ["HOST:PORT"], at least one */
 };
-
-#define DIRECT_ENDPOINTS_MAX 8
 
 /* The endpoints that a Service of type LoadBalancer or NodePort leads to;
  * `nodes` are addresses of nodes. The caller puts the array, which may be

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -22,30 +21,7 @@
 #include "manager/snapshot.h"
 #include "net/tls.h"
 
-#define SCHEME  "Tp-Ticket "
-#define FOREIGN "x-remote-"
-
 /* ---- requests ------------------------------------------------------------ */
-
-/* Identity comes by the ticket alone (SECURITY 5). */
-static bool has_foreign_header(const struct http1_head *head)
-{
-    for (size_t i = 0; i < head->count; i++) {
-        if (!strncasecmp(head->headers[i].name, FOREIGN, strlen(FOREIGN)))
-            return true;
-    }
-    return false;
-}
-
-static const char *find_ticket(const struct http1_head *head)
-{
-    const char *value = http1_get(head, "Authorization");
-
-    if (!value || http1_count(head, "Authorization") != 1 ||
-        strncasecmp(value, SCHEME, strlen(SCHEME)) != 0)
-        return NULL;
-    return value + strlen(SCHEME);
-}
 
 static void open_link(struct manager *m, struct server_request *req,
                       const struct gate_path *path, const char *text)
@@ -70,11 +46,11 @@ static void request_cb(void *arg, struct server_request *req)
 {
     struct manager *m = arg;
     const struct http1_head *head = server_request_head(req);
-    const char *text = find_ticket(head);
+    const char *text = http1_credentials(head, "Authorization", "Tp-Ticket ");
     struct gate_path path;
     struct tp_error err = {0};
 
-    if (has_foreign_header(head))
+    if (identity_is_claimed(head))
         gate_refuse_caller(&m->gate, req, 400, "BadRequest",
                            "a front proxy's header on the direct port");
     else if (!text || !m->direct.on)
@@ -115,21 +91,11 @@ int direct_start(struct manager *m, struct tp_error *err)
 
 static void use_tls(struct manager *m)
 {
-    struct tls_server_config config = {
-        .cert_pem = m->credentials.cert_pem,
-        .key_pem = m->credentials.key_pem,
-        .newest_only = true,
-    };
     struct tp_error err = {0};
-    struct tls_ctx *fresh = tls_ctx_create_server(&config, &err);
 
-    if (!fresh) {
+    if (credentials_serve(&m->credentials, m->direct_server, &m->direct_tls,
+                          true, &err) < 0)
         log_error("direct links: %s", err.text);
-        return; /* the old one is as good as it was */
-    }
-    server_set_tls(m->direct_server, fresh, false);
-    tls_ctx_destroy(m->direct_tls);
-    m->direct_tls = fresh;
 }
 
 static void take_endpoints(struct manager *m)

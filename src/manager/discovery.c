@@ -52,6 +52,6 @@ struct json_object *discovery_status(int code, const char *reason,
     json_put_str(obj, "status", "Failure");
     json_put_str(obj, "message", message);
     json_put_str(obj, "reason", reason);
-    json_object_object_add(obj, "code", json_object_new_int(code));
+    json_put_int(obj, "code", code);
     return obj;
 }

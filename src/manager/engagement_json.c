@@ -38,11 +38,6 @@ bool engagement_has_begun(struct json_object *obj)
     return *json_get_str(obj, "status.phase", "");
 }
 
-static void put_int(struct json_object *obj, const char *key, int64_t value)
-{
-    json_object_object_add(obj, key, json_object_new_int64(value));
-}
-
 /* ---- building -------------------------------------------------------------
  */
 
@@ -54,12 +49,12 @@ static struct json_object *build_ports(const struct resolved *ports)
         const struct resolved_port *p = &ports->ports[i];
         struct json_object *item = json_object_new_object();
 
-        put_int(item, "port", p->port);
+        json_put_int(item, "port", p->port);
         json_put_str(item, "protocol", p->udp ? "udp" : "tcp");
         json_put_str(item, "name", p->name);
         json_put_str(item, "requested", p->requested);
         json_put_str(item, "mode", port_mode_name(p->mode));
-        put_int(item, "servicePort", p->service_port);
+        json_put_int(item, "servicePort", p->service_port);
         json_object_array_add(list, item);
     }
     return list;
@@ -72,7 +67,7 @@ static struct json_object *build_to_pod(const struct engage_spec *spec)
     for (size_t i = 0; i < spec->to_pod_count; i++) {
         struct json_object *item = json_object_new_object();
 
-        put_int(item, "port", spec->to_pod[i].port);
+        json_put_int(item, "port", spec->to_pod[i].port);
         json_put_str(item, "protocol", spec->to_pod[i].udp ? "udp" : "tcp");
         json_object_array_add(list, item);
     }
@@ -172,7 +167,7 @@ struct json_object *engagement_status(const char *phase, const char *message,
     json_put_str(status, "phase", phase);
     json_put_str(status, "message", message);
     if (pods >= 0)
-        put_int(status, "pods", pods);
+        json_put_int(status, "pods", pods);
     json_object_object_add(patch, "status", status);
     return patch;
 }
@@ -339,8 +334,8 @@ struct json_object *engagement_to_client(struct json_object *obj,
     json_put_str(out, "phase", engagement_phase_name(eng->phase));
     json_put_str(out, "message",
                  message ? message : json_get_str(obj, "status.message", ""));
-    put_int(out, "pods", json_get_int(obj, "status.pods", 0));
-    put_int(out, "since", object_created(obj));
+    json_put_int(out, "pods", json_get_int(obj, "status.pods", 0));
+    json_put_int(out, "since", object_created(obj));
     return out;
 }
 
@@ -394,7 +389,7 @@ struct json_object *session_status(bool connected, const char *replica,
 
     json_put_str(status, "phase", connected ? "connected" : "lost");
     json_put_str(status, "replica", replica);
-    put_int(status, "since", since);
+    json_put_int(status, "since", since);
     json_object_object_add(patch, "status", status);
     return patch;
 }

@@ -40,10 +40,7 @@ static void respond_connection(const struct gate *g, struct server_request *req,
     json_put_str(obj, "kind", "Connection");
     json_put_str(obj, "apiVersion", API_GROUP "/" API_VERSION);
     json_object_object_add(obj, "metadata", json_object_get(meta));
-    server_respond(
-        req, 200, GATE_JSON, NULL,
-        json_object_to_json_string_ext(
-            obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    server_respond(req, 200, GATE_JSON, NULL, json_to_text(obj));
 }
 
 static void route(struct gate *g, struct server_request *req,

@@ -19,17 +19,6 @@
 #include "manager/metrics.h"
 #include "net/websocket.h"
 
-/* How each kind of link is asked for. */
-static const struct upgrade_row {
-    const char *upgrade;     /* POST */
-    const char *subprotocol; /* GET, WebSocket; NULL: not so */
-} upgrades[] = {
-    [LINK_OUTGOING] = {"tp/1", "v1.link.tp.internal"},
-    [LINK_INCOMING] = {"tp-incoming/1", "v1.incoming.tp.internal"},
-    [LINK_DIRECT] = {"tp-direct/1", NULL},
-};
-#define UPGRADES (sizeof(upgrades) / sizeof(*upgrades))
-
 /* A link on its way from the request to the upgrade. */
 struct opening {
     struct gate *gate;
@@ -47,10 +36,7 @@ void gate_respond_status(struct server_request *req, int code,
     cleanup_json struct json_object *obj =
         discovery_status(code, reason, message);
 
-    server_respond(
-        req, code, GATE_JSON, NULL,
-        json_object_to_json_string_ext(
-            obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    server_respond(req, code, GATE_JSON, NULL, json_to_text(obj));
 }
 
 static void opening_free(struct opening *o)
@@ -95,8 +81,8 @@ static void upgraded_cb(void *arg, struct stream *stream)
 
 static bool find_upgrade(const char *name, enum link_direction *direction)
 {
-    for (size_t i = 0; i < UPGRADES; i++) {
-        if (!strcmp(name, upgrades[i].upgrade)) {
+    for (size_t i = 0; i < LINK_DIRECTIONS; i++) {
+        if (!strcmp(name, link_upgrades[i].upgrade)) {
             *direction = (enum link_direction)i;
             return true;
         }
@@ -107,10 +93,10 @@ static bool find_upgrade(const char *name, enum link_direction *direction)
 static bool find_subprotocol(const struct http1_head *head,
                              enum link_direction *direction)
 {
-    for (size_t i = 0; i < UPGRADES; i++) {
-        if (upgrades[i].subprotocol &&
+    for (size_t i = 0; i < LINK_DIRECTIONS; i++) {
+        if (link_upgrades[i].subprotocol &&
             http1_has_token(head, "Sec-WebSocket-Protocol",
-                            upgrades[i].subprotocol)) {
+                            link_upgrades[i].subprotocol)) {
             *direction = (enum link_direction)i;
             return true;
         }
@@ -133,7 +119,7 @@ static bool websocket_headers(struct opening *o, const struct http1_head *head,
     snprintf(out, size,
              "Upgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n"
              "Sec-WebSocket-Protocol: %s\r\n",
-             accept, upgrades[o->direction].subprotocol);
+             accept, link_upgrades[o->direction].subprotocol);
     return true;
 }
 

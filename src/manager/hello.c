@@ -27,8 +27,7 @@ static bool speaks(struct json_object *versions, int version)
 
 char *hello_to_text(struct json_object *obj)
 {
-    return strdup(json_object_to_json_string_ext(
-        obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    return strdup(json_to_text(obj));
 }
 
 static int refuse(int status, const char *message, char **answer)

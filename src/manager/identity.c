@@ -11,6 +11,8 @@
 #include "base/json.h"
 #include "manager/frontproxy.h"
 
+#define CLAIM "x-remote-" /* the usual --requestheader-... */
+
 static const char *name_at(struct json_object *names, size_t i)
 {
     return json_object_get_string(json_object_array_get_idx(names, i));
@@ -130,6 +132,15 @@ int identity_from_headers(struct identity *id, const struct http1_head *head,
     if (!id->user || !id->uid || copy_lists(id, head, fp) < 0)
         return tp_error_errno(err, -ENOMEM, "identity");
     return 0;
+}
+
+bool identity_is_claimed(const struct http1_head *head)
+{
+    for (size_t i = 0; i < head->count; i++) {
+        if (!strncasecmp(head->headers[i].name, CLAIM, strlen(CLAIM)))
+            return true;
+    }
+    return false;
 }
 
 int identity_copy(struct identity *to, const struct identity *from)

@@ -27,6 +27,9 @@ struct identity {
  * Release also after a failure. */
 int identity_from_headers(struct identity *id, const struct http1_head *head,
                           const struct frontproxy *fp, struct tp_error *err);
+/* True if a header claims to come from a front proxy: on a port that it does
+ * not use, where identity comes by a ticket or a token alone (SECURITY 5). */
+bool identity_is_claimed(const struct http1_head *head);
 int identity_copy(struct identity *to, const struct identity *from);
 void identity_release(struct identity *id);
 

@@ -11,16 +11,6 @@
 #include "manager/inject_internal.h"
 #include "manager/service_switch.h"
 
-static void put_int(struct json_object *obj, const char *key, int64_t value)
-{
-    json_object_object_add(obj, key, json_object_new_int64(value));
-}
-
-static void put_bool(struct json_object *obj, const char *key, bool value)
-{
-    json_object_object_add(obj, key, json_object_new_boolean(value));
-}
-
 static struct json_object *new_list(const char *first)
 {
     struct json_object *list = json_object_new_array();
@@ -38,8 +28,8 @@ static struct json_object *new_security(void)
     struct json_object *caps = json_object_new_object();
     struct json_object *seccomp = json_object_new_object();
 
-    put_bool(obj, "allowPrivilegeEscalation", false);
-    put_bool(obj, "readOnlyRootFilesystem", true);
+    json_put_bool(obj, "allowPrivilegeEscalation", false);
+    json_put_bool(obj, "readOnlyRootFilesystem", true);
     json_object_object_add(caps, "drop", new_list("ALL"));
     json_object_object_add(obj, "capabilities", caps);
     json_put_str(seccomp, "type", "RuntimeDefault");
@@ -70,7 +60,7 @@ static struct json_object *security_as(struct json_object *pod,
     copy_member(obj, its, "runAsUser", json_type_int);
     copy_member(obj, its, "runAsGroup", json_type_int);
     copy_member(obj, its, "seLinuxOptions", json_type_object);
-    put_bool(obj, "runAsNonRoot", uid != 0);
+    json_put_bool(obj, "runAsNonRoot", uid != 0);
     return obj;
 }
 
@@ -80,9 +70,9 @@ static struct json_object *security_of_init(void)
 
     json_object_object_add(json_get(obj, "capabilities"), "add",
                            new_list("NET_ADMIN"));
-    put_int(obj, "runAsUser", 0);
-    put_int(obj, "runAsGroup", 0);
-    put_bool(obj, "runAsNonRoot", false);
+    json_put_int(obj, "runAsUser", 0);
+    json_put_int(obj, "runAsGroup", 0);
+    json_put_bool(obj, "runAsNonRoot", false);
     return obj;
 }
 
@@ -95,7 +85,7 @@ static struct json_object *port_entry(const struct inject_port *p,
     struct json_object *obj = json_object_new_object();
 
     json_put_str(obj, "name", name);
-    put_int(obj, "containerPort", p->listen);
+    json_put_int(obj, "containerPort", p->listen);
     json_put_str(obj, "protocol", p->udp ? "UDP" : "TCP");
     return obj;
 }
@@ -168,7 +158,7 @@ static struct json_object *mount(const char *path)
 
     json_put_str(obj, "name", INJECT_VOLUME);
     json_put_str(obj, "mountPath", path);
-    put_bool(obj, "readOnly", true);
+    json_put_bool(obj, "readOnly", true);
     return obj;
 }
 
@@ -207,9 +197,9 @@ static struct json_object *ready_probe(int period, int failures)
     json_object_array_add(command, json_object_new_string("ready"));
     json_object_object_add(exec, "command", command);
     json_object_object_add(probe, "exec", exec);
-    put_int(probe, "periodSeconds", period);
-    put_int(probe, "timeoutSeconds", 5);
-    put_int(probe, "failureThreshold", failures);
+    json_put_int(probe, "periodSeconds", period);
+    json_put_int(probe, "timeoutSeconds", 5);
+    json_put_int(probe, "failureThreshold", failures);
     return probe;
 }
 
@@ -278,7 +268,7 @@ struct json_object *inject_agent_volume(void)
     struct json_object *token = json_object_new_object();
 
     json_put_str(token, "audience", INJECT_AUDIENCE);
-    put_int(token, "expirationSeconds", 3600);
+    json_put_int(token, "expirationSeconds", 3600);
     json_put_str(token, "path", "token");
     json_object_object_add(source, "serviceAccountToken", token);
     json_object_array_add(sources, source);

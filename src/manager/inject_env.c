@@ -194,8 +194,7 @@ static int put_own(struct env *e, const struct inject_config *c,
 {
     cleanup_json struct json_object *config =
         inject_config_to_json(c, pod, e->s->exclude);
-    const char *text = json_object_to_json_string_ext(
-        config, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    const char *text = json_to_text(config);
 
     if (!text || strlen(text) > VARIABLE_MAX)
         return -EMSGSIZE;

@@ -200,10 +200,7 @@ static int answer_info(struct link *link, struct tunnel_stream *s)
     cleanup_json struct json_object *info =
         info_to_json(link->links->env.info, link->ns, &link->who);
 
-    return tunnel_stream_respond(
-        s, 200,
-        json_object_to_json_string_ext(
-            info, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    return tunnel_stream_respond(s, 200, json_to_text(info));
 }
 
 /* True if it is one of engagements', and answered. */

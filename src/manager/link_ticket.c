@@ -45,9 +45,6 @@ int link_ticket(struct link *link, struct tunnel_stream *s)
                            json_object_get(direct->endpoints));
     json_put_str(answer, "serverName", direct->server_name);
     json_put_str(answer, "ca", direct->ca_pem);
-    rc = tunnel_stream_respond(
-        s, 200,
-        json_object_to_json_string_ext(
-            answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    rc = tunnel_stream_respond(s, 200, json_to_text(answer));
     return rc;
 }

@@ -244,9 +244,7 @@ static void announce_info(struct link *link)
     json_object_object_add(
         event, "info",
         info_to_json(link->links->env.info, link->ns, &link->who));
-    link_events_send(link, json_object_to_json_string_ext(
-                               event, JSON_C_TO_STRING_PLAIN |
-                                          JSON_C_TO_STRING_NOSLASHESCAPE));
+    link_events_send(link, json_to_text(event));
 }
 
 void links_announce_info(struct links *links)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "net/stream.h"
+#include "tunnel/direction.h"
 
 struct api;
 struct direct;
@@ -42,13 +43,6 @@ struct links_env {
     uint64_t direct_rate;        /* of a direct one */
     unsigned lifetime; /* seconds until it is to be made anew; 0: for ever */
     unsigned max_user; /* links of one user and direction; 0: no limit */
-};
-
-enum link_direction {
-    LINK_OUTGOING, /* the client opens streams */
-    LINK_INCOMING, /* the manager opens streams of engagements */
-    LINK_DIRECT,   /* as outgoing, but it did not pass the API server: for
-                    * streams alone, beside an outgoing one */
 };
 
 struct links *links_create(const struct links_env *env);

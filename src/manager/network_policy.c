@@ -17,14 +17,7 @@ static bool is_of_type(struct json_object *policy, const char *type)
 
     if (json_array_len(list) == 0)
         return !strcmp(type, "Ingress") || json_get(policy, "spec.egress");
-    for (size_t i = 0; i < json_array_len(list); i++) {
-        struct json_object *item = json_object_array_get_idx(list, i);
-
-        if (json_object_is_type(item, json_type_string) &&
-            !strcmp(json_object_get_string(item), type))
-            return true;
-    }
-    return false;
+    return json_array_has(list, type);
 }
 
 static bool selects(struct json_object *policy, struct json_object *labels,

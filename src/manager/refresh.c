@@ -79,30 +79,21 @@ static void take_frontproxy(struct manager *m, struct snapshot *s,
         log_info("front-proxy rules read");
 }
 
-/* NULL: logged. client_ca NULL: no client certificate is asked for. */
-static struct tls_ctx *create_tls(const struct manager *m,
-                                  const char *client_ca)
+static void use_tls(struct manager *m, bool rules_changed)
 {
     struct tls_server_config config = {
         .cert_pem = m->credentials.cert_pem,
         .key_pem = m->credentials.key_pem,
-        .client_ca_pem = client_ca,
-        .newest_only = !client_ca, /* agents are ours, the API server is not */
+        .client_ca_pem = m->frontproxy.ca_pem,
     };
     struct tp_error err = {0};
-    struct tls_ctx *ctx = tls_ctx_create_server(&config, &err);
-
-    if (!ctx)
-        log_error("%s", err.text);
-    return ctx;
-}
-
-static void use_tls(struct manager *m, bool rules_changed)
-{
     struct tls_ctx *fresh = NULL;
 
-    if (m->frontproxy.ca_pem && m->nodes_known && m->self_known)
-        fresh = create_tls(m, m->frontproxy.ca_pem);
+    if (m->frontproxy.ca_pem && m->nodes_known && m->self_known) {
+        fresh = tls_ctx_create_server(&config, &err);
+        if (!fresh)
+            log_error("%s", err.text);
+    }
     server_set_tls(m->server, fresh, rules_changed);
     tls_ctx_destroy(m->tls);
     m->tls = fresh;
@@ -110,13 +101,11 @@ static void use_tls(struct manager *m, bool rules_changed)
 
 static void use_agents_tls(struct manager *m)
 {
-    struct tls_ctx *fresh = create_tls(m, NULL);
+    struct tp_error err = {0};
 
-    if (!fresh)
-        return; /* the old one is as good as it was */
-    server_set_tls(m->agents_server, fresh, false);
-    tls_ctx_destroy(m->agents_tls);
-    m->agents_tls = fresh;
+    if (credentials_serve(&m->credentials, m->agents_server, &m->agents_tls,
+                          true, &err) < 0)
+        log_error("%s", err.text);
 }
 
 /* ---- what may be dialled ----------------------------------------------------
@@ -276,8 +265,7 @@ static void use_info(struct manager *m)
         return;
     }
     obj = info_to_json(&fresh, "", &nobody);
-    text = strdup(json_object_to_json_string_ext(
-        obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    text = strdup(json_to_text(obj));
     info_release(&m->info);
     m->info = fresh;
     if (text && (!m->info_text || strcmp(text, m->info_text) != 0)) {

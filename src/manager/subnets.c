@@ -119,15 +119,11 @@ void subnets_merge(struct subnets *list)
 
 static struct subnet host_of(const union sockaddr_any *addr)
 {
-    struct subnet host = {.family = addr->sa.sa_family};
+    size_t width = sockaddr_width(addr);
+    struct subnet host = {.family = addr->sa.sa_family,
+                          .prefix = (unsigned)width * 8};
 
-    if (host.family == AF_INET6) {
-        host.prefix = 128;
-        memcpy(host.addr, &addr->in6.sin6_addr, 16);
-    } else {
-        host.prefix = 32;
-        memcpy(host.addr, &addr->in4.sin_addr, 4);
-    }
+    memcpy(host.addr, sockaddr_bytes(addr), width);
     return host;
 }
 

@@ -53,7 +53,7 @@ static struct json_object *to_json(const struct ticket *t)
     json_object_object_add(obj, "extra", json_object_get(t->who.extra));
     json_put_str(obj, "ns", t->ns);
     json_put_str(obj, "name", t->name);
-    json_object_object_add(obj, "expires", json_object_new_int64(t->expires));
+    json_put_int(obj, "expires", t->expires);
     return obj;
 }
 

@@ -51,8 +51,7 @@ static struct json_object *created_pod(struct json_object *request)
 
 static void put_patch(struct json_object *response, struct json_object *patch)
 {
-    const char *text = json_object_to_json_string_ext(
-        patch, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    const char *text = json_to_text(patch);
     cleanup_free char *encoded = base64_encode(text, strlen(text));
 
     if (!encoded)
@@ -78,8 +77,7 @@ static char *finish(struct json_object *response)
     json_put_str(review, "apiVersion", API_VERSION);
     json_put_str(review, "kind", KIND);
     json_object_object_add(review, "response", json_object_get(response));
-    return strdup(json_object_to_json_string_ext(
-        review, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    return strdup(json_to_text(review));
 }
 
 /* ---- between them ----------------------------------------------------------

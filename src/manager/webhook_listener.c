@@ -141,21 +141,6 @@ static int read_settings(struct inject_settings *s, const struct manager *m,
     return rc < 0 ? rc : fill_in(s, m, err);
 }
 
-static void use_tls(struct manager *m, struct tp_error *err)
-{
-    struct tls_server_config config = {
-        .cert_pem = m->credentials.cert_pem,
-        .key_pem = m->credentials.key_pem,
-    };
-    struct tls_ctx *fresh = tls_ctx_create_server(&config, err);
-
-    if (!fresh)
-        return; /* the old one is as good as it was */
-    server_set_tls(m->webhook_server, fresh, false);
-    tls_ctx_destroy(m->webhook_tls);
-    m->webhook_tls = fresh;
-}
-
 void webhook_refresh(struct manager *m, bool cert_changed, struct tp_error *err)
 {
     struct inject_settings fresh = {0};
@@ -169,7 +154,8 @@ void webhook_refresh(struct manager *m, bool cert_changed, struct tp_error *err)
         inject_settings_release(&fresh);
     }
     if (m->webhook_server && (cert_changed || !m->webhook_tls))
-        use_tls(m, err);
+        credentials_serve(&m->credentials, m->webhook_server, &m->webhook_tls,
+                          false, err);
 }
 
 int webhook_start(struct manager *m, struct tp_error *err)

@@ -85,16 +85,7 @@ static struct json_object *find_port(struct json_object *config, uint16_t port,
 
 static bool has_container(struct json_object *config, const char *name)
 {
-    struct json_object *list = json_get_array(config, "containers");
-
-    for (size_t i = 0; i < json_array_len(list); i++) {
-        struct json_object *item = json_object_array_get_idx(list, i);
-
-        if (json_object_is_type(item, json_type_string) &&
-            !strcmp(json_object_get_string(item), name))
-            return true;
-    }
-    return false;
+    return json_array_has(json_get_array(config, "containers"), name);
 }
 
 static bool is_replaced(struct json_object *config, const char *container)
@@ -188,11 +179,6 @@ static int next_listen(struct taken *t)
 /* ---- merging --------------------------------------------------------------
  */
 
-static void put_int(struct json_object *obj, const char *key, int value)
-{
-    json_object_object_add(obj, key, json_object_new_int(value));
-}
-
 static struct json_object *member_array(struct json_object *config,
                                         const char *key)
 {
@@ -212,7 +198,7 @@ static struct json_object *new_port(struct json_object *config,
     struct json_object *item = json_object_new_object();
 
     json_put_str(item, "container", container);
-    put_int(item, "port", port->port);
+    json_put_int(item, "port", port->port);
     json_put_str(item, "protocol", port->udp ? "udp" : "tcp");
     json_object_array_add(member_array(config, "ports"), item);
     return item;
@@ -262,7 +248,7 @@ static int merge_port(struct json_object *config, const char *container,
     json_put_str(item, "name",
                  strlen(port->name) <= CONTAINER_PORT_NAME ? port->name : "");
     json_put_str(item, "mode", port_mode_name(mode));
-    put_int(item, "listen", listen);
+    json_put_int(item, "listen", listen);
     return 0;
 }
 
@@ -278,7 +264,7 @@ static void make_direct(struct json_object *config, const char *container)
         if (strcmp(json_get_str(item, "container", ""), container) != 0)
             continue;
         json_put_str(item, "mode", port_mode_name(PORT_DIRECT));
-        put_int(item, "listen", (int)json_get_int(item, "port", 0));
+        json_put_int(item, "listen", (int)json_get_int(item, "port", 0));
     }
 }
 
@@ -313,7 +299,7 @@ int config_merge(struct json_object **out, struct json_object *config,
         return rc;
     template_each_container(pod_template, take_declared_cb, &taken);
     take_listening(&taken, *out);
-    put_int(*out, "version", 1);
+    json_put_int(*out, "version", 1);
     if (!has_container(*out, container))
         json_object_array_add(member_array(*out, "containers"),
                               json_object_new_string(container));

@@ -273,6 +273,17 @@ size_t http1_count(const struct http1_head *head, const char *name)
     return n;
 }
 
+const char *http1_credentials(const struct http1_head *head, const char *name,
+                              const char *scheme)
+{
+    const char *value = http1_get(head, name);
+    size_t len = strlen(scheme);
+
+    if (http1_count(head, name) != 1 || strncasecmp(value, scheme, len) != 0)
+        return NULL;
+    return value + len;
+}
+
 static bool list_has_token(const char *list, const char *token)
 {
     size_t len = strlen(token);

@@ -48,6 +48,11 @@ void http1_release(struct http1_head *head);
 const char *http1_get(const struct http1_head *head, const char *name);
 /* How many headers have that name. */
 size_t http1_count(const struct http1_head *head, const char *name);
+/* The rest of the header, if there is one of that name alone and its value
+ * starts with scheme ("Bearer "), without case (RFC 9110 11.4); else NULL.
+ * Borrowed. */
+const char *http1_credentials(const struct http1_head *head, const char *name,
+                              const char *scheme);
 /* True if a comma-separated list header holds the token, without case. */
 bool http1_has_token(const struct http1_head *head, const char *name,
                      const char *token);

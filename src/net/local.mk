@@ -5,6 +5,7 @@ libtp_net_a_SOURCES = \
 	src/net/dial_config.c \
 	src/net/dial_connect.c src/net/dial_http.c \
 	src/net/dial_internal.h \
+	src/net/direct_endpoint.c src/net/direct_endpoint.h \
 	src/net/forward.c src/net/forward.h \
 	src/net/http1.c src/net/http1.h \
 	src/net/limit.c src/net/limit.h \
@@ -12,6 +13,7 @@ libtp_net_a_SOURCES = \
 	src/net/nftables.c src/net/nftables.h \
 	src/net/pipes.c src/net/pipes.h \
 	src/net/pktinfo.c src/net/pktinfo.h \
+	src/net/route_never.c src/net/route_never.h \
 	src/net/selfsigned.c src/net/selfsigned.h \
 	src/net/socket.c src/net/socket.h \
 	src/net/socks5.c src/net/socks5.h \

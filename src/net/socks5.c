@@ -136,17 +136,15 @@ int socks5_parse_datagram(const void *data, size_t len,
 static size_t put_address(uint8_t out[SOCKS5_HEAD_MAX],
                           const union sockaddr_any *addr)
 {
-    size_t size = addr && addr->sa.sa_family == AF_INET6 ? 16 : 4;
+    size_t size = addr ? sockaddr_width(addr) : 4;
     uint16_t port = addr ? sockaddr_port(addr) : 0;
     uint8_t *p = out + RSV_FRAG_LEN;
 
     *p++ = size == 16 ? ATYP_IPV6 : ATYP_IPV4;
-    if (!addr)
-        memset(p, 0, size);
-    else if (size == 16)
-        memcpy(p, &addr->in6.sin6_addr, size);
+    if (addr)
+        memcpy(p, sockaddr_bytes(addr), size);
     else
-        memcpy(p, &addr->in4.sin_addr, size);
+        memset(p, 0, size);
     p += size;
     *p++ = (uint8_t)(port >> 8);
     *p++ = (uint8_t)port;

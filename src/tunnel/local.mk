@@ -2,6 +2,7 @@ noinst_LIBRARIES += libtp-tunnel.a
 libtp_tunnel_a_SOURCES = \
 	src/tunnel/capsule.c src/tunnel/capsule.h \
 	src/tunnel/chunkq.c src/tunnel/chunkq.h \
+	src/tunnel/direction.c src/tunnel/direction.h \
 	src/tunnel/errno_table.c \
 	src/tunnel/head.c \
 	src/tunnel/link_io.c \

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "daemon/direct_endpoint.h"
+#include "net/direct_endpoint.h"
 #include "daemon/engagement_internal.h"
 #include "daemon/session_config.h"
 

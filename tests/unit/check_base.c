@@ -73,9 +73,28 @@ START_TEST(json_path_reads_nested_members)
     ck_assert_uint_eq(json_array_len(json_get_array(obj, "l")), 2);
     ck_assert_uint_eq(json_array_len(json_get(obj, "a.b")), 0);
     ck_assert_uint_eq(json_array_len(NULL), 0);
+    json_put_int(obj, "i", INT64_MAX);
+    ck_assert(json_get_int(obj, "i", 0) == INT64_MAX);
+    json_put_bool(obj, "t", true);
+    ck_assert(json_get_bool(obj, "t", false));
     json_object_put(obj);
     ck_assert_ptr_null(json_parse_text("{\"a\":", 5, &err));
     ck_assert_str_eq(err.text, "not JSON: the text ends too early");
+}
+END_TEST
+
+START_TEST(an_array_has_strings_alone)
+{
+    static const char text[] = "[\"ab\", 7, null, \"\", [\"in\"]]";
+    struct json_object *array = json_parse_text(text, sizeof(text) - 1, NULL);
+
+    ck_assert(json_array_has(array, "ab"));
+    ck_assert(json_array_has(array, ""));
+    ck_assert(!json_array_has(array, "a"));
+    ck_assert(!json_array_has(array, "7"));
+    ck_assert(!json_array_has(array, "in"));
+    ck_assert(!json_array_has(NULL, ""));
+    json_object_put(array);
 }
 END_TEST
 
@@ -112,6 +131,90 @@ START_TEST(subnet_membership_and_mapped_addresses)
     ck_assert_int_eq(subnet_parse(&other, "0.0.0.0/0"), 0);
     ck_assert(subnet_overlaps(&net, &other));
     ck_assert_int_eq(subnet_parse(&other, "10.0.0.0/33"), -EINVAL);
+}
+END_TEST
+
+START_TEST(addresses_as_bytes)
+{
+    static const struct {
+        const char *ip;
+        bool loopback;
+    } rows[] = {
+        {"127.0.0.1", true},
+        {"127.255.255.255", true},
+        {"126.255.255.255", false},
+        {"128.0.0.1", false},
+        {"::1", true},
+        {"::2", false},
+        {"::", false},
+        {"::ffff:127.0.0.1", false},
+    };
+    union sockaddr_any addr, copy;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        ck_assert_int_eq(sockaddr_parse(&addr, rows[i].ip, 7), 0);
+        ck_assert_msg(sockaddr_is_loopback(&addr) == rows[i].loopback, "%s",
+                      rows[i].ip);
+        sockaddr_from_bytes(&copy, addr.sa.sa_family, sockaddr_bytes(&addr));
+        ck_assert_uint_eq(sockaddr_port(&copy), 0);
+        sockaddr_set_port(&copy, 7);
+        ck_assert(sockaddr_equal(&copy, &addr));
+    }
+    ck_assert_int_eq(sockaddr_parse(&addr, "10.1.2.3", 9), 0);
+    sockaddr_set_bytes(&addr, "\x0a\x01\x02\x04");
+    ck_assert_uint_eq(sockaddr_width(&addr), 4);
+    ck_assert_int_eq(sockaddr_parse(&copy, "10.1.2.4", 9), 0);
+    ck_assert(sockaddr_equal(&copy, &addr));
+    memset(&addr, 0, sizeof(addr));
+    ck_assert(!sockaddr_is_loopback(&addr));
+}
+END_TEST
+
+START_TEST(host_and_port_apart)
+{
+    static const struct {
+        const char *text, *host;
+        uint16_t port;
+    } good[] = {{"a.b:80", "a.b", 80},
+                {"[fd00::1]:65535", "fd00::1", 65535},
+                {"10.0.0.1:0", "10.0.0.1", 0}};
+    static const char *const bad[] = {"a",    ":1",   "[]:1",    "::1:80",
+                                      "a:1x", "a: 1", "a:65536", "abcdefgh:1"};
+    char host[8 + 1];
+    uint16_t port;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        ck_assert_int_eq(
+            sockaddr_split_hostport(good[i].text, host, sizeof(host), &port),
+            0);
+        ck_assert_str_eq(host, good[i].host);
+        ck_assert_uint_eq(port, good[i].port);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        ck_assert_msg(sockaddr_split_hostport(bad[i], host, 8, &port) ==
+                          -EINVAL,
+                      "%s", bad[i]);
+}
+END_TEST
+
+START_TEST(subnet_of_an_interface)
+{
+    union sockaddr_any addr, mask;
+    struct subnet net;
+    char text[SUBNET_TEXT];
+
+    ck_assert_int_eq(sockaddr_parse(&addr, "10.1.2.3", 0), 0);
+    ck_assert_int_eq(sockaddr_parse(&mask, "255.255.240.0", 0), 0);
+    ck_assert_int_eq(subnet_from_mask(&net, &addr.sa, &mask.sa), 0);
+    ck_assert_str_eq(subnet_format(&net, text), "10.1.0.0/20");
+    ck_assert(!subnet_is_link_local(&net));
+    ck_assert_int_eq(sockaddr_parse(&addr, "fe80::1:2", 0), 0);
+    ck_assert_int_eq(sockaddr_parse(&mask, "ffff:ffff:ffff:ffff::", 0), 0);
+    ck_assert_int_eq(subnet_from_mask(&net, &addr.sa, &mask.sa), 0);
+    ck_assert_str_eq(subnet_format(&net, text), "fe80::/64");
+    ck_assert(subnet_is_link_local(&net));
+    addr.sa.sa_family = AF_UNIX;
+    ck_assert_int_eq(subnet_from_mask(&net, &addr.sa, &mask.sa), -EINVAL);
 }
 END_TEST
 
@@ -286,7 +389,11 @@ int main(void)
     tcase_add_test(tc, buf_never_exceeds_its_maximum);
     tcase_add_test(tc, bucket_bounds_rate_burst_and_debt);
     tcase_add_test(tc, json_path_reads_nested_members);
+    tcase_add_test(tc, an_array_has_strings_alone);
     tcase_add_test(tc, sockaddr_round_trip);
+    tcase_add_test(tc, addresses_as_bytes);
+    tcase_add_test(tc, host_and_port_apart);
+    tcase_add_test(tc, subnet_of_an_interface);
     tcase_add_test(tc, subnet_membership_and_mapped_addresses);
     tcase_add_test(tc, base64_of_every_length_and_nothing_malformed);
     tcase_add_test(tc, percent_decode_within_its_bounds);

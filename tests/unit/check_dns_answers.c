@@ -9,6 +9,7 @@
 #include "daemon/dns_cache.h"
 #include "daemon/dns_rewrite.h"
 #include "daemon/dns_zone.h"
+#include "daemon/proxy_lookup.h"
 #include "daemon/vnat.h"
 #include "dns_world.h"
 #include "suite.h"
@@ -55,6 +56,79 @@ START_TEST(records_are_read_and_cut_ones_refused)
         ck_assert_int_eq(dns_reader_init(&r, msg, n), 0);
         ck_assert_int_eq(dns_reader_next(&r, &rec), -EBADMSG);
     }
+}
+END_TEST
+
+/* What the HTTP and SOCKS proxy asks and hears. */
+START_TEST(a_lookup_asks_for_names_alone)
+{
+    static const char *const bad[] = {"", ".", "a..b", ".a"};
+    uint8_t out[PROXY_QUERY_MAX];
+    char name[300];
+    struct dns_question q;
+    int n = proxy_query_make(out, "a.B", AF_INET6, 0x1234);
+
+    ck_assert_int_gt(n, 0);
+    ck_assert_int_eq(dns_msg_parse(&q, out, (size_t)n), 0);
+    ck_assert_uint_eq(q.id, 0x1234);
+    ck_assert_str_eq(q.name, "a.b");
+    ck_assert_uint_eq(q.type, DNS_TYPE_AAAA);
+    ck_assert_uint_eq(q.class, DNS_CLASS_IN);
+    ck_assert_mem_eq(out + 2, "\1\0\0\1\0\0\0\0\0\1", 10);
+    ck_assert_uint_eq((size_t)n - q.end, DNS_RECORD_MIN);
+    ck_assert_mem_eq(out + q.end, "\0\0\51\20\0\0\0\0\0\0\0", 11);
+    ck_assert_int_eq(proxy_query_make(out, "a.b.", AF_INET, 1), n);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        ck_assert_int_eq(proxy_query_make(out, bad[i], AF_INET, 1), -EINVAL);
+    memset(name, 'a', 253);
+    for (size_t i = 63; i < 253; i += 64)
+        name[i] = '.';
+    name[253] = '\0';
+    n = proxy_query_make(out, name, AF_INET, 1);
+    ck_assert_int_eq(dns_msg_parse(&q, out, (size_t)n), 0);
+    ck_assert_str_eq(q.name, name);
+    name[63] = 'a';
+    ck_assert_int_eq(proxy_query_make(out, name, AF_INET, 1), -EINVAL);
+    memcpy(name + 63, ".a", 2);
+    strcat(name, "a");
+    ck_assert_int_eq(proxy_query_make(out, name, AF_INET, 1), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_lookup_takes_the_answers_addresses)
+{
+    union sockaddr_any addrs[PROXY_LOOKUP_ADDRESSES];
+    uint8_t msg[512], records[20 * sizeof(a_record)];
+    char text[SOCKADDR_TEXT];
+    int family, rcode;
+    size_t len;
+
+    for (size_t i = 0; i < 20; i++)
+        memcpy(records + i * sizeof(a_record), a_record, sizeof(a_record));
+    records[3] = DNS_TYPE_AAAA;        /* not what was asked for */
+    records[sizeof(a_record) + 5] = 3; /* of another class */
+    records[3 * sizeof(a_record) - 1] = 9;
+    len = make_answer(msg, "a.b", records, 3 * sizeof(a_record), 3, 0);
+    msg[3] |= DNS_RA | DNS_NXDOMAIN;
+    ck_assert_int_eq(proxy_answer_parse(msg, len, &family, &rcode, addrs), 1);
+    ck_assert_int_eq(family, AF_INET);
+    ck_assert_int_eq(rcode, DNS_NXDOMAIN);
+    ck_assert_str_eq(sockaddr_format(&addrs[0], text), "10.43.0.9:0");
+    for (size_t n = 0; n < len; n++)
+        ck_assert_int_eq(proxy_answer_parse(msg, n, &family, &rcode, addrs),
+                         -EBADMSG);
+    len = make_answer(msg, "a.b", records, sizeof(records), 20, 0);
+    ck_assert_int_eq(proxy_answer_parse(msg, len, &family, &rcode, addrs),
+                     PROXY_LOOKUP_ADDRESSES);
+    /* What is behind the answer is not looked at. */
+    len = make_answer(msg, "a.b", a_record, sizeof(a_record), 1, 9);
+    ck_assert_int_eq(proxy_answer_parse(msg, len, &family, &rcode, addrs), 1);
+    msg[5] = 0;
+    ck_assert_int_eq(proxy_answer_parse(msg, len, &family, &rcode, addrs),
+                     -EBADMSG);
+    msg[5] = 2;
+    ck_assert_int_eq(proxy_answer_parse(msg, len, &family, &rcode, addrs),
+                     -EBADMSG);
 }
 END_TEST
 
@@ -664,6 +738,8 @@ int main(void)
     TCase *tc = tcase_create("queries");
 
     tcase_add_test(pure, records_are_read_and_cut_ones_refused);
+    tcase_add_test(pure, a_lookup_asks_for_names_alone);
+    tcase_add_test(pure, a_lookup_takes_the_answers_addresses);
     tcase_add_test(pure, pointers_lead_back_and_never_round);
     tcase_add_test(pure, ttl_is_the_shortest_and_of_nothing_the_soas);
     tcase_add_test(pure, keys_tell_questions_apart);

@@ -171,6 +171,7 @@ static void attempt_again(struct trial *t)
     struct tp_error err = {0};
 
     config.direct = t->direct;
+    config.direction = t->direct ? LINK_DIRECT : LINK_OUTGOING;
     json = make_session(t);
     ck_assert_msg(session_config_parse(&session, json, &err) == 0, "%s",
                   err.text);
@@ -249,7 +250,8 @@ START_TEST(a_direct_link_without_an_authority_is_not_made)
                                  .ca_pem = "",
                                  .server_name = "x",
                                  .ticket = "t"};
-    struct link_config config = {.direct = &direct, .name = "n"};
+    struct link_config config = {
+        .direction = LINK_DIRECT, .direct = &direct, .name = "n"};
     struct session_config session = {
         .host = "h", .path = "", .namespace = "team"};
     struct tp_error err = {0};

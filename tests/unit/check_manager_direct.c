@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "daemon/direct_endpoint.h"
+#include "net/direct_endpoint.h"
 #include "manager/direct.h"
 #include "manager/lookups.h"
 #include "manager/ticket.h"
@@ -167,8 +167,23 @@ END_TEST
 
 START_TEST(given_endpoints_are_checked)
 {
-    static const char *const bad[] = {"a",       "a:",    ":1",   "a:0",
-                                      "a:65536", "a b:1", "a:1x", "a:1,b"};
+    static const char *const bad[] = {"a",
+                                      "a:",
+                                      ":1",
+                                      "a:0",
+                                      "a:65536",
+                                      "a b:1",
+                                      "a:1x",
+                                      "a:1,b",
+                                      "a:+1",
+                                      "a: 1",
+                                      "::2:1",
+                                      "a:b:1",
+                                      "[::2:1",
+                                      "127.0.0.1:1",
+                                      "localhost:1",
+                                      "[::ffff:127.0.0.1]:1",
+                                      "a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9"};
     cleanup_json struct json_object *list =
         direct_endpoints_parse("a.b:1,[::2]:65535", NULL);
 

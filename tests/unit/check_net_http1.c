@@ -172,6 +172,33 @@ START_TEST(response_is_taken_apart)
 }
 END_TEST
 
+START_TEST(credentials_are_one_header_of_the_scheme)
+{
+    static const struct {
+        const char *lines, *want;
+    } rows[] = {
+        {"Authorization: Bearer a.b\r\n", "a.b"},
+        {"AUTHORIZATION: bEARER a\r\n", "a"},
+        {"Authorization: Bearer a\r\nauthorization: Bearer a\r\n", NULL},
+        {"Authorization: Basic a\r\n", NULL},
+        {"Authorization: Bearer\r\n", NULL},
+        {"Proxy-Authorization: Bearer a\r\n", NULL},
+        {"", NULL},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct http1_head head;
+        char text[200];
+
+        snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n%s\r\n", rows[i].lines);
+        ck_assert_int_gt(parse(&head, HTTP1_REQUEST, text), 0);
+        ck_assert_pstr_eq(http1_credentials(&head, "Authorization", "Bearer "),
+                          rows[i].want);
+        http1_release(&head);
+    }
+}
+END_TEST
+
 START_TEST(limits_hold)
 {
     static char big[HTTP1_MAX_HEAD + 100];
@@ -205,6 +232,7 @@ Suite *net_http1_suite(void)
     tcase_add_test(tc, garbage_is_refused_early);
     tcase_add_test(tc, request_is_taken_apart);
     tcase_add_test(tc, response_is_taken_apart);
+    tcase_add_test(tc, credentials_are_one_header_of_the_scheme);
     tcase_add_test(tc, limits_hold);
     suite_add_tcase(s, tc);
     return s;

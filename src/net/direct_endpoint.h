@@ -1,14 +1,17 @@
 /*
  * direct_endpoint.h - where a manager says that it is reached directly
+ *
+ * The manager refuses what it is given by the chart as the workstation would.
  */
-#ifndef TP_DAEMON_DIRECT_ENDPOINT_H
-#define TP_DAEMON_DIRECT_ENDPOINT_H
+#ifndef TP_NET_DIRECT_ENDPOINT_H
+#define TP_NET_DIRECT_ENDPOINT_H
 
 #include <stdint.h>
 
 #include "base/error.h"
 
-#define DIRECT_HOST_MAX 254
+#define DIRECT_HOST_MAX      254
+#define DIRECT_ENDPOINTS_MAX 8 /* that a manager names, and a client tries */
 
 struct direct_endpoint {
     char host[DIRECT_HOST_MAX]; /* a name or an IP literal, no brackets */
