@@ -195,3 +195,11 @@ bool subnet_overlaps(const struct subnet *a, const struct subnet *b)
 
     return a->family == b->family && same_prefix(a->addr, b->addr, bits);
 }
+
+bool sockaddr_is_loopback(const union sockaddr_any *addr)
+{
+    if (addr->sa.sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&addr->in6.sin6_addr);
+    return addr->sa.sa_family == AF_INET &&
+           ntohl(addr->in4.sin_addr.s_addr) >> 24 == 127;
+}

@@ -62,4 +62,7 @@ bool subnet_contains(const struct subnet *net, const union sockaddr_any *addr);
 /* True if they share an address. */
 bool subnet_overlaps(const struct subnet *a, const struct subnet *b);
 
+/* 127.0.0.0/8 or ::1; unmap it first. */
+bool sockaddr_is_loopback(const union sockaddr_any *addr);
+
 #endif
