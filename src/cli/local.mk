@@ -42,6 +42,7 @@ libtp_cli_a_SOURCES = \
 	src/cli/options.c \
 	src/cli/output.c \
 	src/cli/program.c src/cli/program.h \
+	src/cli/proxy_option.c src/cli/proxy_option.h \
 	src/cli/publish.c src/cli/publish.h \
 	src/cli/host_routes.c src/cli/host_routes.h \
 	src/cli/reach.c src/cli/reach.h \
