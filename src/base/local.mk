@@ -11,7 +11,7 @@ libtp_base_a_SOURCES = \
 	src/base/flow_table.c src/base/flow_table.h \
 	src/base/json.c src/base/json.h \
 	src/base/log.c src/base/log.h \
-	src/base/memory.c src/base/memory.h \
+	src/base/memory.c src/base/memory.h src/base/proxy_port.h \
 	src/base/sockaddr.c src/base/sockaddr.h
 BASE_LIBS = libtp-base.a $(JSONC_LIBS)
 

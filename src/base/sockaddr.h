@@ -55,7 +55,7 @@ uint16_t sockaddr_port(const union sockaddr_any *addr);
 void sockaddr_set_port(union sockaddr_any *addr, uint16_t port);
 socklen_t sockaddr_len(const union sockaddr_any *addr);
 bool sockaddr_equal(const union sockaddr_any *a, const union sockaddr_any *b);
-/* 127.0.0.0/8 and ::1. */
+/* 127.0.0.0/8 and ::1; unmap it first. */
 bool sockaddr_is_loopback(const union sockaddr_any *addr);
 
 /* The address in network order, of sockaddr_width() bytes: 16, or 4 of what is

@@ -39,6 +39,18 @@ static int parse_publish(struct connect *c, struct tp_error *err)
     return 0;
 }
 
+static int parse_proxy(struct connect *c, struct tp_error *err)
+{
+    const char *text = cli_get(c->cli, "proxy");
+    bool auth = cli_has(c->cli, "proxy-auth");
+
+    if (!text && auth)
+        return tp_error_set(err, -EINVAL, "--proxy-auth is for --proxy");
+    return text ? proxy_option_parse(&c->proxy, text, auth, c->exposed,
+                                     c->bindings, err)
+                : 0;
+}
+
 static int parse_hosts(struct connect *c, struct tp_error *err)
 {
     const char *name = cli_get(c->cli, "hostname");
@@ -77,6 +89,8 @@ static int read_settings(struct connect *c, struct tp_error *err)
     if (!c->name)
         return -EINVAL;
     rc = parse_publish(c, err);
+    if (rc == 0)
+        rc = parse_proxy(c, err);
     if (rc == 0)
         rc = check_way(c->cli, err);
     if (rc == 0)
@@ -195,6 +209,7 @@ static int build_session(struct connect *c, struct tp_error *err)
         return rc;
     in.host_subnets = subnets;
     in.link = cli_get(c->cli, "link");
+    in.proxy = c->proxy.session;
     in.volumes = c->volume ? c->volumes.keys : NULL;
     c->session = session_build(&in, err);
     return c->session ? 0 : err->code;
@@ -273,6 +288,7 @@ static void release(struct connect *c)
     json_object_put(c->exposed);
     json_object_put(c->bindings);
     json_object_put(c->hosts);
+    proxy_option_release(&c->proxy);
     json_object_put(c->session);
     free(c->container);
     free(c->code);
@@ -300,6 +316,11 @@ static const struct cli_option options[] = {
      .arg = "[IP:][PORT:]PORT",
      .help = "publish a port of the joined containers, as docker's -p",
      .repeatable = true},
+    {.name = "proxy",
+     .arg = "[ADDR:]PORT",
+     .help = "SOCKS 5 and HTTP proxy for this machine's programs"},
+    {.name = "proxy-auth",
+     .help = "the proxy asks for a password, made at random"},
     {.name = "hostname",
      .arg = "NAME",
      .help = "hostname that the joined containers see"},
@@ -340,6 +361,7 @@ const struct cli_command cmd_connect = {
         "that joins another's network cannot publish any.\n",
     .example = "  tp connect\n"
                "  tp connect -n team-a --publish 8080:8080\n"
+               "  tp connect --proxy 1080\n"
                "  docker run --rm -it --network container:tp-daemon myimage\n",
     .options = options,
     .run = run,

@@ -110,6 +110,21 @@ static void print_direct(struct cli *cli, struct json_object *status)
     cli_print(cli, "\n");
 }
 
+static void print_proxy(struct cli *cli, struct json_object *status)
+{
+    const char *error = json_get_str(status, "proxy.error", NULL);
+
+    if (error)
+        cli_print(cli, "  %-12snone: %s\n", "proxy", error);
+    else if (json_get(status, "proxy"))
+        cli_print(cli, "  %-12s%s%s, PAC file %s\n", "proxy",
+                  json_get_str(status, "proxy.address", ""),
+                  json_get_bool(status, "proxy.password", false)
+                      ? " (with a password)"
+                      : "",
+                  json_get_str(status, "proxy.pac", ""));
+}
+
 /* Links to managers that end, with what still runs on them. */
 static void print_former(struct cli *cli, struct json_object *list)
 {
@@ -203,6 +218,7 @@ static void print_status(struct cli *cli, struct json_object *status)
     print_list(cli, "mapped", json_get_array(status, "dns.mappings"));
     print_list(cli, "namespaces",
                json_get_array(status, "dns.mappedNamespaces"));
+    print_proxy(cli, status);
     print_text(cli, "hold", json_get_str(status, "hold", NULL));
     print_traffic(cli, status);
     print_joined(cli, json_get_array(status, "containers"));

@@ -5,12 +5,12 @@
 #include "cli/commands.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_connect, &cmd_status,      &cmd_quit,       &cmd_intercept,
-    &cmd_replace, &cmd_mirror,      &cmd_wiretap,    &cmd_ingest,
-    &cmd_list,    &cmd_volumes,     &cmd_volume,     &cmd_detach,
-    &cmd_leave,   &cmd_gather_logs, &cmd_uninstall,  &cmd_config_view,
-    &cmd_helm,    &cmd_version,     &cmd_completion, &cmd_help,
-    NULL,
+    &cmd_connect,    &cmd_status,      &cmd_quit,    &cmd_intercept,
+    &cmd_replace,    &cmd_mirror,      &cmd_wiretap, &cmd_ingest,
+    &cmd_curl,       &cmd_serve,       &cmd_list,    &cmd_volumes,
+    &cmd_volume,     &cmd_detach,      &cmd_leave,   &cmd_gather_logs,
+    &cmd_uninstall,  &cmd_config_view, &cmd_helm,    &cmd_version,
+    &cmd_completion, &cmd_help,        NULL,
 };
 
 static const char *const formats[] = {"text", "json", NULL};

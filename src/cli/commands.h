@@ -7,6 +7,7 @@
 extern const struct cli_command cmd_completion;
 extern const struct cli_command cmd_config_view;
 extern const struct cli_command cmd_connect;
+extern const struct cli_command cmd_curl;
 extern const struct cli_command cmd_detach;
 extern const struct cli_command cmd_gather_logs;
 extern const struct cli_command cmd_helm;
@@ -18,6 +19,7 @@ extern const struct cli_command cmd_list;
 extern const struct cli_command cmd_mirror;
 extern const struct cli_command cmd_quit;
 extern const struct cli_command cmd_replace;
+extern const struct cli_command cmd_serve;
 extern const struct cli_command cmd_status;
 extern const struct cli_command cmd_uninstall;
 extern const struct cli_command cmd_version;

@@ -64,10 +64,28 @@ static int make_container(struct connect *c, struct tp_error *err)
         return rc;
     cli_progress(c->cli, "Starting the container %s ...", c->name);
     rc = container_start(c->engine, &o, &c->container, err);
+    if (rc < 0 && proxy_option_explain(&c->proxy, err))
+        return cli_fail(c->cli, "port-taken", err);
     c->made = rc == 0;
     if (c->made)
         former_note(c->name, c->container);
     return rc;
+}
+
+/* A port cannot be published later: no proxy then. */
+static void use_proxy(struct connect *c)
+{
+    cleanup_json struct json_object *info = NULL;
+
+    if (!c->proxy.session ||
+        (engine_container_inspect(c->engine, c->daemon.id, &info, NULL) == 0 &&
+         proxy_option_published(c->bindings, info)))
+        return;
+    json_object_object_del(c->session, "hostProxy");
+    cli_warn(c->cli,
+             "--proxy does nothing: the container '%s' runs already without "
+             "it; 'tp quit' it first",
+             c->name);
 }
 
 /* Flags that say how the container is made do nothing for one that runs. */
@@ -79,6 +97,7 @@ static int use_container(struct connect *c, struct tp_error *err)
     c->container = strdup(c->daemon.id);
     if (c->daemon.restarted)
         warn_dead(c);
+    use_proxy(c);
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         if (cli_has(c->cli, flags[i]))
             cli_warn(c->cli,

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/client_config.h"
 #include "cli/daemon.h"
+#include "cli/proxy_option.h"
 #include "cli/reach.h"
 #include "cli/volume_plugin.h"
 #include "kube/exec.h"
@@ -31,6 +32,7 @@ struct connect {
     struct volume_plugin volumes;
     char *volume; /* the control volume, or NULL: volumes are not offered */
     struct json_object *exposed, *bindings, *hosts;
+    struct proxy_option proxy;
     struct json_object *session;
     char *container; /* id of the one that is used */
     bool made;       /* by this call */

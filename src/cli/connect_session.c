@@ -199,6 +199,8 @@ static void report(struct connect *c, struct json_object *status, bool already)
         warn_rejected(c, status);
     note_virtual(c, status);
     json_object_object_add(status, "already", json_object_new_boolean(already));
+    if (!already)
+        proxy_option_add_login(&c->proxy, status);
     cli_print_json(c->cli, status);
     cli_print(c->cli, "%s to context %s, namespace %s (%s)\n",
               already ? "Already connected" : "Connected", c->kube.name,
@@ -207,6 +209,8 @@ static void report(struct connect *c, struct json_object *status, bool already)
         cli_print(c->cli,
                   "Join it: docker run --rm -it --network container:%s IMAGE\n",
                   c->name);
+    if (!already)
+        proxy_option_report(c->cli, status);
 }
 
 int connect_start_session(struct connect *c, struct tp_error *err)

@@ -6,12 +6,14 @@ libtp_cli_a_SOURCES = \
 	src/cli/cmd_completion.c \
 	src/cli/cmd_config.c \
 	src/cli/cmd_connect.c \
+	src/cli/cmd_curl.c \
 	src/cli/cmd_detach.c \
 	src/cli/cmd_engage.c \
 	src/cli/cmd_gather_logs.c \
 	src/cli/cmd_help.c \
 	src/cli/cmd_list.c \
 	src/cli/cmd_quit.c \
+	src/cli/cmd_serve.c \
 	src/cli/cmd_status.c \
 	src/cli/cmd_uninstall.c \
 	src/cli/cmd_version.c \
@@ -42,6 +44,8 @@ libtp_cli_a_SOURCES = \
 	src/cli/options.c \
 	src/cli/output.c \
 	src/cli/program.c src/cli/program.h \
+	src/cli/proxy_option.c src/cli/proxy_option.h \
+	src/cli/proxy_relay.c src/cli/proxy_relay.h \
 	src/cli/publish.c src/cli/publish.h \
 	src/cli/host_routes.c src/cli/host_routes.h \
 	src/cli/reach.c src/cli/reach.h \

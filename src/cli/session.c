@@ -156,6 +156,8 @@ struct json_object *session_build(const struct session_input *in,
     json_object_object_add(obj, "config", client_config_local(in->config));
     json_object_object_add(obj, "hostSubnets",
                            json_object_get(in->host_subnets));
+    if (in->proxy)
+        json_object_object_add(obj, "hostProxy", json_object_get(in->proxy));
     if (in->volumes)
         json_object_object_add(obj, "volumes", json_object_get(in->volumes));
     rc = put_server(obj, in, err);

@@ -17,6 +17,7 @@ struct session_input {
         *reach;       /* to the proxy if there is one, else the server */
     const char *link; /* "auto", "aggregated" or NULL */
     struct json_object *host_subnets; /* borrowed */
+    struct json_object *proxy;   /* for the host (proxy_option.h) or NULL */
     struct json_object *volumes; /* keys (volume_plugin.h) or NULL; borrowed */
 };
 

@@ -87,7 +87,8 @@ static int start_proxy(struct daemon *d, struct tp_error *err)
                             .dns = d->dns,
                             .may_reach = may_reach_cb,
                             .arg = d,
-                            .routes = PROXY_ROUTES};
+                            .routes = PROXY_ROUTES,
+                            .routes6 = PROXY_ROUTES6};
 
     if (mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST)
         return tp_error_errno(err, -errno, RUN_DIR);

@@ -90,23 +90,35 @@ static int explain(int reply, const char *host, const char *port,
     return tp_error_set(err, -EPROTO, "%s:%s cannot be reached", host, port);
 }
 
+/* All of text is a port: 1 to 65535; else 0. */
+static uint16_t read_port(const char *text)
+{
+    size_t len = strlen(text);
+    unsigned long n;
+
+    if (len == 0 || len > 5 || strspn(text, "0123456789") != len)
+        return 0;
+    n = strtoul(text, NULL, 10);
+    return n <= UINT16_MAX ? (uint16_t)n : 0;
+}
+
 /* A connected descriptor, or a negative errno with err filled. */
 static int connect_to(const char *path, const char *host, const char *port,
                       const char **code, struct tp_error *err)
 {
     cleanup_close int fd = -1;
-    unsigned long number = strtoul(port, NULL, 10);
+    uint16_t number = read_port(port);
     int reply;
 
     *code = "invalid";
-    if (!*host || strlen(host) > 255 || number < 1 || number > 65535)
+    if (!*host || strlen(host) > 255 || number == 0)
         return tp_error_set(err, -EINVAL, "%s:%s is no destination", host,
                             port);
     *code = "failed";
     fd = join_connect(path);
     if (fd < 0)
         return tp_error_errno(err, fd, "tp-daemon does not answer at %s", path);
-    reply = ask(fd, host, (uint16_t)number);
+    reply = ask(fd, host, number);
     if (reply == SOCKS5_SUCCEEDED) {
         int out = fd;
 

@@ -61,7 +61,7 @@ static void from_host_cb(void *arg, int fd, const union sockaddr_any *peer)
     bool local;
 
     sockaddr_unmap(&from);
-    local = proxy_peer_is_local(&from, p->env.routes);
+    local = proxy_peer_is_local(&from, p->env.routes, p->env.routes6);
     if (p->count >= PROXY_CONNS_MAX || (!local && !p->wide)) {
         socket_abort(fd);
         return;
@@ -83,7 +83,7 @@ static int read_config(struct proxy *p, struct json_object *config,
         sockaddr_parse(&p->address, json_get_str(config, "address", ""),
                        (uint16_t)port) < 0)
         return tp_error_set(err, -EINVAL, "the proxy's address is not valid");
-    p->wide = !proxy_peer_is_local(&p->address, "");
+    p->wide = !sockaddr_is_loopback(&p->address);
     if (p->wide && !(password && *password))
         return tp_error_set(err, -EINVAL,
                             "a proxy on another address than the loopback's "
@@ -128,9 +128,9 @@ int proxy_open(struct proxy *p, struct json_object *config,
         return 0;
     proxy_close(p);
     if (rc == -EADDRINUSE)
-        return tp_error_set(err, rc,
-                            "no proxy: a joined container has taken port %d",
-                            PROXY_PORT);
+        tp_error_set(&why, rc, "a joined container has taken port %d",
+                     PROXY_PORT);
+    snprintf(p->why, sizeof(p->why), "%s", why.text);
     return tp_error_set(err, rc, "no proxy: %s", why.text);
 }
 
@@ -150,6 +150,7 @@ void proxy_close(struct proxy *p)
     secret_free(p->password);
     p->password = NULL;
     p->open = p->wide = false;
+    *p->why = '\0';
 }
 
 struct json_object *proxy_status(const struct proxy *p)
@@ -157,9 +158,13 @@ struct json_object *proxy_status(const struct proxy *p)
     struct json_object *obj;
     char text[SOCKADDR_TEXT], pac[SOCKADDR_TEXT + 32];
 
-    if (!p->open)
+    if (!p->open && !*p->why)
         return NULL;
     obj = json_object_new_object();
+    if (!p->open) {
+        json_put_str(obj, "error", p->why);
+        return obj;
+    }
     sockaddr_format(&p->address, text);
     snprintf(pac, sizeof(pac), "http://%s/proxy.pac", text);
     json_put_str(obj, "address", text);

@@ -20,14 +20,9 @@
 
 #include "base/error.h"
 #include "base/sockaddr.h"
+#include "base/proxy_port.h"
 
 #define PROXY_PATH "/run/tp/proxy"
-
-/* The port in the namespace, TCP and UDP: outside of the range of those that
- * the kernel gives to programs (ip_local_port_range), as a program that got it
- * would keep the proxy from its port. A joined program that wants this one does
- * not get it while there is a proxy. */
-#define PROXY_PORT 61080
 
 struct dns;
 struct json_object;
@@ -39,7 +34,7 @@ struct proxy_env {
     /* Is the address (unmapped) the cluster's? */
     bool (*may_reach)(void *arg, const union sockaddr_any *addr);
     void *arg;
-    const char *routes; /* see proxy_access.h */
+    const char *routes, *routes6; /* see proxy_access.h */
 };
 
 /* Listens on the unix socket (path NULL: not at all). NULL with err. */
@@ -68,8 +63,9 @@ struct proxy_cluster {
 /* Borrowed until replaced; NULL: none. */
 void proxy_set_cluster(struct proxy *p, const struct proxy_cluster *cluster);
 
-/* {"address", "pac", "password": whether there is one, "connections"}; owned.
- * NULL: no port is open. */
+/* {"address", "pac", "password": whether there is one, "connections"}, or
+ * {"error": why the port that was asked for is not open}; owned. NULL: none was
+ * asked for. */
 struct json_object *proxy_status(const struct proxy *p);
 
 #endif

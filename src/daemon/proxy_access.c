@@ -31,16 +31,40 @@ static bool is_gateway(FILE *f, in_addr_t addr)
     return false;
 }
 
-bool proxy_peer_is_local(const union sockaddr_any *peer, const char *routes)
+/* A line of ipv6_route: destination, its bits, source, its bits, next hop,
+ * metric, two counters, flags, interface. */
+static bool is_gateway6(FILE *f, const struct in6_addr *addr)
 {
+    char line[256], want[33], hop[33];
+
+    for (size_t i = 0; i < 16; i++)
+        snprintf(want + 2 * i, 3, "%02x", addr->s6_addr[i]);
+    while (fgets(line, sizeof(line), f)) {
+        unsigned flags;
+
+        if (sscanf(line, "%*s %*s %*s %*s %32s %*s %*s %*s %x", hop, &flags) ==
+                2 &&
+            flags & RTF_GATEWAY && flags & RTF_UP && !strcasecmp(hop, want))
+            return true;
+    }
+    return false;
+}
+
+bool proxy_peer_is_local(const union sockaddr_any *peer, const char *routes,
+                         const char *routes6)
+{
+    const bool is_v6 = peer->sa.sa_family == AF_INET6;
     cleanup_file FILE *f = NULL;
 
     if (sockaddr_is_loopback(peer))
         return true;
-    if (peer->sa.sa_family != AF_INET)
+    if (!is_v6 && peer->sa.sa_family != AF_INET)
         return false;
-    f = fopen(routes, "re");
-    return f && is_gateway(f, peer->in4.sin_addr.s_addr);
+    f = fopen(is_v6 ? routes6 : routes, "re");
+    if (!f)
+        return false;
+    return is_v6 ? is_gateway6(f, &peer->in6.sin6_addr)
+                 : is_gateway(f, peer->in4.sin_addr.s_addr);
 }
 
 /* The kernel would send from the address itself: asked without a packet. */

@@ -139,6 +139,16 @@ static void relay_ended_cb(void *arg, uint64_t bytes)
     proxy_let_go(p);
 }
 
+/* The chunks say where the body ends; no byte behind it passes. */
+static ssize_t chunks_cb(void *arg, const void *data, size_t len, bool *last)
+{
+    struct proxy_relay *r = arg;
+    ssize_t n = http1_chunks_take(&r->chunks, data, len);
+
+    *last = r->chunks.done;
+    return n;
+}
+
 /* Both sockets are owned. */
 static void join(struct proxy_conn *c, int client, int server)
 {
@@ -151,6 +161,7 @@ static void join(struct proxy_conn *c, int client, int server)
         return;
     }
     r->p = p;
+    r->chunks = c->chunks;
     r->forward = forward_create(p->env.loop, &p->pipes, client, server, NULL,
                                 relay_ended_cb, r);
     if (!r->forward) {
@@ -163,6 +174,19 @@ static void join(struct proxy_conn *c, int client, int server)
     if (forward_begin(r->forward, buf_head(&c->up), buf_used(&c->up),
                       c->limit) < 0)
         forward_abort(r->forward);
+    else if (c->chunked && !c->chunks.done)
+        forward_bind(r->forward, chunks_cb, r);
+}
+
+/* Of the bytes that were read behind the head, those of the chunked body. */
+static int bound_rest(struct proxy_conn *c)
+{
+    ssize_t n =
+        http1_chunks_take(&c->chunks, buf_head(&c->in), buf_used(&c->in));
+
+    if (n >= 0 && c->chunks.done)
+        c->limit = (uint64_t)n;
+    return n < 0 ? (int)n : 0;
 }
 
 /* What the client has sent already goes to the server: of a request with a body
@@ -170,8 +194,10 @@ static void join(struct proxy_conn *c, int client, int server)
 static int keep_rest(struct proxy_conn *c)
 {
     size_t n = buf_used(&c->in);
-    int rc;
+    int rc = c->chunked ? bound_rest(c) : 0;
 
+    if (rc < 0)
+        return rc;
     if (n > c->limit)
         n = (size_t)c->limit;
     rc = n ? buf_append(&c->up, buf_head(&c->in), n) : 0;

@@ -144,6 +144,7 @@ static void forward(struct proxy_conn *c, const struct proxy_request *r,
         return;
     }
     c->limit = r->body;
+    c->chunked = head->chunked;
     proxy_conn_dial(c, r->host, r->port);
 }
 

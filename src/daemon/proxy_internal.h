@@ -18,6 +18,7 @@
 #include "daemon/proxy_dial.h"
 #include "net/forward.h"
 #include "net/http1.h"
+#include "net/http1_chunks.h"
 #include "net/pipes.h"
 
 #define PROXY_CONNS_MAX 1024
@@ -38,7 +39,8 @@ struct proxy {
     union sockaddr_any address;
     char *password; /* NULL: none is asked for */
     bool open;
-    bool wide; /* it is not on the host's loopback alone */
+    bool wide;     /* it is not on the host's loopback alone */
+    char why[512]; /* it is not open, "" if it need not be */
     const struct proxy_cluster *cluster;
     LIST_HEAD(, proxy_conn) conns;
     LIST_HEAD(, proxy_relay) relays;
@@ -58,6 +60,7 @@ struct proxy_relay {
     LIST_ENTRY(proxy_relay) entry;
     struct proxy *p;
     struct forward *forward;
+    struct http1_chunks chunks; /* of the client's request */
 };
 
 /* ---- proxy_conn.c ---- */
@@ -90,9 +93,12 @@ struct proxy_conn {
     struct proxy_dial *dial;
     struct proxy_assoc *assoc;
     /* For when it is connected: what goes to the server first, and how much of
-     * the client's may follow (UINT64_MAX: all). */
+     * the client's may follow (UINT64_MAX: all, or, of a chunked body, as much
+     * as its chunks say). */
     struct buf up;
     uint64_t limit;
+    bool chunked;
+    struct http1_chunks chunks;
 };
 
 /* fd is owned; `trusted`: see above. */

@@ -22,8 +22,8 @@ struct proxy_request {
     const char *authority; /* FORWARD: as written, authority_len bytes */
     size_t authority_len;
     const char *path; /* FORWARD, ORIGIN: in the head, "" is the root */
-    /* FORWARD: how many bytes follow the head; UINT64_MAX: as many as come
-     * (chunked). */
+    /* FORWARD: how many bytes follow the head; UINT64_MAX: as many as the
+     * chunks say. */
     uint64_t body;
 };
 

@@ -86,7 +86,7 @@ static void udp_address(const struct proxy_conn *c, union sockaddr_any *addr)
 {
     socklen_t len = sizeof(*addr);
 
-    if (!proxy_peer_is_local(&c->peer, "")) {
+    if (!sockaddr_is_loopback(&c->peer)) {
         *addr = c->p->address;
         return;
     }

@@ -306,17 +306,27 @@ static void begin(struct session *s, struct session_config *config)
     watch_expiry(s);
 }
 
-/* The host's port for proxying, of a session that begins. */
+/* The host's port for proxying, of a session that begins. One that goes on
+ * does so without: its conversations are worth more, and the status says it. */
 static int open_proxy(struct session *s, const struct session_config *config,
-                      struct tp_error *err)
+                      bool resumes, struct tp_error *err)
 {
     struct json_object *proxy = json_get(config->json, "hostProxy");
+    int rc;
 
-    return s->env.proxy && proxy ? proxy_open(s->env.proxy, proxy, err) : 0;
+    if (!s->env.proxy)
+        return 0;
+    proxy_close(s->env.proxy);
+    rc = proxy ? proxy_open(s->env.proxy, proxy, err) : 0;
+    if (rc < 0 && resumes)
+        log_warn("%s", err->text);
+    else if (rc < 0)
+        proxy_close(s->env.proxy);
+    return resumes ? 0 : rc;
 }
 
-static int start(struct session *s, struct json_object *json, bool *already,
-                 struct tp_error *err)
+static int start(struct session *s, struct json_object *json, bool resumes,
+                 bool *already, struct tp_error *err)
 {
     struct session_config config;
     int rc = session_config_parse(&config, json, err);
@@ -338,7 +348,7 @@ static int start(struct session *s, struct json_object *json, bool *already,
     if (s->config.json && !session_config_same(&s->config, &config))
         session_disconnect(s);
     fresh = !s->config.json;
-    rc = fresh ? open_proxy(s, &config, err) : 0;
+    rc = *already ? 0 : open_proxy(s, &config, resumes, err);
     if (rc < 0) {
         session_config_release(&config);
         return rc;
@@ -367,7 +377,7 @@ int session_connect(struct session *s, struct json_object *json, bool *already,
         json_object_object_del(json, SESSION_KEPT_NAME);
         json_object_object_del(json, SESSION_KEPT_ENGAGEMENTS);
     }
-    return start(s, json, already, err);
+    return start(s, json, false, already, err);
 }
 
 void session_set_engagements(struct session *s,
@@ -406,7 +416,7 @@ void session_resume(struct session *s)
     if (!json)
         return;
     log_info("resuming the session of an earlier tp-daemon");
-    if (start(s, json, &already, &err) < 0)
+    if (start(s, json, true, &already, &err) < 0)
         log_warn("the session cannot be resumed: %s", err.text);
 }
 

@@ -51,7 +51,9 @@ struct forward {
     struct side client, app;
     struct half up, down; /* client to app, app to client */
     struct pipes *pipes;
-    struct forward_tap tap; /* write_cb NULL: none */
+    struct forward_tap tap;  /* write_cb NULL: none */
+    forward_bound_cb *bound; /* of what the client sends; or NULL */
+    void *bound_arg;
     forward_end_cb *cb;
     void *arg;
     int handles;
@@ -177,6 +179,20 @@ static ssize_t half_splice(struct half *h)
     return n;
 }
 
+/* How many of n bytes that were read may pass; negative: the forward ended. */
+static ssize_t half_bounded(struct half *h, const void *data, ssize_t n)
+{
+    struct forward *f = h->from->forward;
+    bool last = false;
+    ssize_t used = f->bound(f->bound_arg, data, (size_t)n, &last);
+
+    if (used < 0)
+        forward_end(f, true);
+    else if (last)
+        h->limit = h->bytes + (uint64_t)used;
+    return used;
+}
+
 /* Reads into the scratch buffer, shows it to the tap, writes what can be. */
 static ssize_t half_copy(struct half *h)
 {
@@ -186,6 +202,8 @@ static ssize_t half_copy(struct half *h)
         result(recv(h->from->fd, data, most(h, PIPES_SCRATCH), MSG_DONTWAIT));
     ssize_t sent;
 
+    if (n > 0 && h == &f->up && f->bound)
+        n = half_bounded(h, data, n);
     if (n <= 0)
         return n;
     if (h == &f->up && f->tap.write_cb)
@@ -430,4 +448,11 @@ int forward_begin(struct forward *f, const void *data, size_t len,
     arm(&f->client);
     arm(&f->app);
     return rc;
+}
+
+void forward_bind(struct forward *f, forward_bound_cb *cb, void *arg)
+{
+    f->bound = cb;
+    f->bound_arg = arg;
+    f->up.copy = true;
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <uv.h>
 
@@ -42,6 +43,15 @@ struct forward *forward_create(uv_loop_t *loop, struct pipes *pipes, int client,
  * end is passed on, and no further byte. 0, -ENOBUFS or -ENOMEM. */
 int forward_begin(struct forward *f, const void *data, size_t len,
                   uint64_t limit);
+
+/* Says how many of the client's next len bytes may pass; *last: none after
+ * these. Negative: both sides are reset. */
+typedef ssize_t forward_bound_cb(void *arg, const void *data, size_t len,
+                                 bool *last);
+
+/* Right after forward_begin(): every byte of the client's that is still to come
+ * is shown first. */
+void forward_bind(struct forward *f, forward_bound_cb *cb, void *arg);
 
 /* Resets both sides; cb is called before it returns. */
 void forward_abort(struct forward *f);

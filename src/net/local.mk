@@ -17,6 +17,7 @@ libtp_net_a_SOURCES = \
 	src/net/selfsigned.c src/net/selfsigned.h \
 	src/net/socket.c src/net/socket.h \
 	src/net/socks5.c src/net/socks5.h \
+	src/net/http1_chunks.c src/net/http1_chunks.h \
 	src/net/sshkey.c src/net/sshkey.h \
 	src/net/stream.c src/net/stream.h \
 	src/net/stream_fd.c \
