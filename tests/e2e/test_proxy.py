@@ -189,6 +189,11 @@ except OSError:
 """
 
 
+def daemon_network():
+    form = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
+    return run(["docker", "inspect", "-f", form, NAME]).stdout.split()[0]
+
+
 def attack(address, ports, *flags, before="true"):
     out = run(["docker", "run", "--rm", "--cap-add", "NET_ADMIN", *flags, TOOLS, "bash", "-c",
                f'{before}; exec python3 -c "$0" "$@"', ATTACK, address,
@@ -209,7 +214,7 @@ def test_a_container_on_the_bridge_gets_no_byte(proxy):
     ports = listening()
     assert 61080 in ports
     ports.remove(61080)
-    got = attack(daemon_address(), [61080, *ports])
+    got = attack(daemon_address(), [61080, *ports], "--network", daemon_network())
     assert set(got.values()) == {"0"}, got
     assert "web-" in proxy.curl("--socks5-hostname", proxy.at, "http://web/").stdout
 
