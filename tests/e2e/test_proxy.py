@@ -3,6 +3,7 @@ without root (SECURITY 12 and 13)."""
 
 import json
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -59,8 +60,8 @@ def proxy(chart, apps):
     chart.tp("quit", "--name", NAME, check=False)
 
 
-def daemon_address():
-    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+def daemon_address(field="IPAddress"):
+    form = f"{{{{range .NetworkSettings.Networks}}}}{{{{.{field}}}}} {{{{end}}}}"
     return run(["docker", "inspect", "-f", form, NAME]).stdout.split()[0]
 
 
@@ -188,6 +189,11 @@ except OSError:
 """
 
 
+def daemon_network():
+    form = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
+    return run(["docker", "inspect", "-f", form, NAME]).stdout.split()[0]
+
+
 def attack(address, ports, *flags, before="true"):
     out = run(["docker", "run", "--rm", "--cap-add", "NET_ADMIN", *flags, TOOLS, "bash", "-c",
                f'{before}; exec python3 -c "$0" "$@"', ATTACK, address,
@@ -208,7 +214,7 @@ def test_a_container_on_the_bridge_gets_no_byte(proxy):
     ports = listening()
     assert 61080 in ports
     ports.remove(61080)
-    got = attack(daemon_address(), [61080, *ports])
+    got = attack(daemon_address(), [61080, *ports], "--network", daemon_network())
     assert set(got.values()) == {"0"}, got
     assert "web-" in proxy.curl("--socks5-hostname", proxy.at, "http://web/").stdout
 
@@ -274,8 +280,7 @@ def test_nothing_but_the_pac_file(proxy):
 
 
 def test_the_machine_itself_is_no_destination(proxy):
-    gateway = run(["docker", "network", "inspect", "bridge", "-f",
-                   "{{(index .IPAM.Config 0).Gateway}}"]).stdout.strip()  # fmt: skip
+    gateway = daemon_address("Gateway")
     for there in ("127.0.0.1:22", "localhost:22", "[::1]:22", "0.0.0.0:22",
                   f"{daemon_address()}:61080", f"{gateway}:22",
                   "169.254.169.254:80", "[::ffff:127.0.0.1]:22"):  # fmt: skip
@@ -284,6 +289,56 @@ def test_the_machine_itself_is_no_destination(proxy):
     for ip in ("127.0.0.1", gateway):
         out = proxy.talk(b"\5\1\0\5\1\0\1" + socket.inet_aton(ip) + b"\0\x16")
         assert out[:4] == b"\5\0\5\2", (ip, out)
+
+
+# ---- a browser: Debian's chromium, headless ----
+
+needs_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
+
+EVIL = """<!DOCTYPE html><body><script>
+function tell(text) {{ document.body.append(document.createElement("p"), text) }}
+for (const url of ["http://{at}/proxy.pac", "http://{at}/"])
+  fetch(url).then(r => r.text()).then(t => tell("read: " + t), () => tell("blocked"));
+</script></body>"""
+
+
+def browse(proxy, tmp_path, url, *flags):
+    return run(
+        ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+         "--disable-dev-shm-usage", "--disable-background-networking",
+         f"--user-data-dir={tmp_path}/profile", "--virtual-time-budget=8000",
+         f"--proxy-pac-url=http://{proxy.at}/proxy.pac", *flags, "--dump-dom", url],
+        timeout=120,
+    ).stdout  # fmt: skip
+
+
+@needs_chromium
+@pytest.mark.parametrize("name", ["web", WEB])
+def test_chromium_loads_a_page_of_the_cluster(proxy, tmp_path, name):
+    assert "web-" in browse(proxy, tmp_path, f"http://{name}/")
+
+
+@needs_chromium
+def test_in_chromium_another_origin_reads_nothing(proxy, tmp_path):
+    """Neither as it is nor with its name turned to the proxy's address."""
+    page = tmp_path / "www"
+    page.mkdir()
+    (page / "index.html").write_text(EVIL.format(at=proxy.at))
+    port = free_port()
+    server = subprocess.Popen(["python3", "-m", "http.server", "-b", "127.0.0.1", "-d",
+                               str(page), str(port)], stderr=subprocess.DEVNULL)  # fmt: skip
+    rebind = "--host-resolver-rules=MAP evil.test 127.0.0.1"
+    try:
+        wait_until("the page is there", lambda: proxy.curl(
+            f"http://127.0.0.1:{port}/", check=False).returncode == 0, 10)  # fmt: skip
+        dom = browse(proxy, tmp_path, f"http://evil.test:{port}/", rebind)
+        shown = dom.split("</script>")[1]
+        assert shown.count("blocked") == 2 and "read: " not in shown
+        dom = browse(proxy, tmp_path, f"http://evil.test:{proxy.port}/proxy.pac", rebind)
+        assert "not the name of this proxy" in dom and "cluster.local" not in dom
+    finally:
+        server.kill()
+        server.wait()
 
 
 # ---- a password ----
