@@ -105,7 +105,8 @@ int engagements_post(struct engagements *e, const char *path, const char *body,
                      engagement_answer_cb *cb, void *arg);
 
 /* Volumes (doc/protocol.md 5.1). The directory of the sockets, borrowed; before
- * the first engagement. NULL: none are made. */
+ * the first engagement: what a killed tp-daemon left there goes. NULL: none are
+ * made. */
 void engagements_set_files_dir(struct engagements *e, const char *dir);
 /* Asks the manager: cb gets FILES, or an error. 0, -ENOTCONN or as
  * tunnel_request(). */

@@ -7,7 +7,10 @@
  * the file server of a pod, end to end (doc/protocol.md 5.1): the key is taken
  * to that pod first, so that each connection may be to another pod.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,7 +242,36 @@ void engagement_files_stop(struct engagement *eng)
     unlink(path);
 }
 
+/* Sockets that carry an id, and nothing else: the control volume is shared. */
+static bool is_leftover(int dir, const char *name)
+{
+    struct stat st;
+
+    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789") ==
+               ENGAGEMENT_ID_LEN &&
+           !strcmp(name + ENGAGEMENT_ID_LEN, ".sock") &&
+           fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISSOCK(st.st_mode);
+}
+
+/* Of a tp-daemon that was killed. The control volume outlives its container,
+ * and an engagement that ended meanwhile has nobody else to take its socket
+ * away. */
+static void remove_leftovers(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (is_leftover(dirfd(dir), entry->d_name))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+}
+
 void engagements_set_files_dir(struct engagements *e, const char *dir)
 {
     e->files_dir = dir;
+    if (dir)
+        remove_leftovers(dir);
 }

@@ -11,7 +11,7 @@ import selectors
 import subprocess
 import time
 
-from world import NAMESPACE, PORTS, PUMP, Failure, run
+from world import NAME, NAMESPACE, PORTS, PUMP, Failure, run
 
 # name: (key of the figure, unit, more is better, title)
 METRICS = {
@@ -184,7 +184,7 @@ class Pump:
             return None
         names = [arg for key in self.env for arg in ("-e", key)]
         done = run(
-            "docker", "run", "--rm", "--name", "tp-bench-pump", "--network",
+            "docker", "run", "--rm", "--name", f"{NAME}-pump", "--network",
             self.network, *names, PUMP, "measure", self.host, self.port,
             self.server_name, *self.MODES[metric], seconds,
             env={**os.environ, **self.env},

@@ -1,7 +1,7 @@
 """What the benchmarks run in: programs, images, the cluster's side, containers.
 
-Everything made here is named tp-bench*; leave() removes it, and enter() removes
-what an interrupted run has left.
+Everything made here is named tp-bench* ($TP_BENCH_NAME, for two at once); leave()
+removes it, and enter() removes what an interrupted run has left.
 """
 
 import base64
@@ -14,12 +14,12 @@ import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-NAME = "tp-bench"
-NAMESPACE = NAME
+NAME = os.environ.get("TP_BENCH_NAME", "tp-bench")  # at the local Docker
+NAMESPACE = "tp-bench"
 DAEMON = f"{NAME}-daemon"
 TOOLS = "tp-test/tools"
 APP = "tp-test/app"
-PUMP = f"{NAME}/pump:1"
+PUMP = "tp-bench/pump:1"
 PORTS = {"http": 8080, "echo": 9001, "source": 9002, "sink": 9003}
 PUMP_GROUP = "v1.pump.tp.test"
 

@@ -3,7 +3,6 @@ without root (SECURITY 12 and 13)."""
 
 import json
 import re
-import shutil
 import socket
 import struct
 import subprocess
@@ -293,8 +292,6 @@ def test_the_machine_itself_is_no_destination(proxy):
 
 # ---- a browser: Debian's chromium, headless ----
 
-needs_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
-
 EVIL = """<!DOCTYPE html><body><script>
 function tell(text) {{ document.body.append(document.createElement("p"), text) }}
 for (const url of ["http://{at}/proxy.pac", "http://{at}/"])
@@ -312,13 +309,11 @@ def browse(proxy, tmp_path, url, *flags):
     ).stdout  # fmt: skip
 
 
-@needs_chromium
 @pytest.mark.parametrize("name", ["web", WEB])
 def test_chromium_loads_a_page_of_the_cluster(proxy, tmp_path, name):
     assert "web-" in browse(proxy, tmp_path, f"http://{name}/")
 
 
-@needs_chromium
 def test_in_chromium_another_origin_reads_nothing(proxy, tmp_path):
     """Neither as it is nor with its name turned to the proxy's address."""
     page = tmp_path / "www"

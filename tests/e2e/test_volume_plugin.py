@@ -13,6 +13,7 @@ import pytest
 from conftest import E2E, TOOLS, run, wait_until
 from engage import DATA_APP, NAMESPACE, in_pod_of, prepare, rollout
 
+DATABASE = "tp-test/database"
 DRIVER = f"{E2E}-volume"
 VOLUMES = f"{E2E}-vdaemon"
 BOX = f"{E2E}-vbox"
@@ -63,8 +64,9 @@ class Volumes:
         flags = [x for o in options for x in ("-o", o)]
         run(["docker", "volume", "create", "-d", DRIVER, *flags, name])
 
-    def sh(self, script, *flags, volume=f"{E2E}-data", check=True, timeout=120):
-        return run(["docker", "run", "--rm", "-v", f"{volume}:/v", *flags, TOOLS,
+    def sh(self, script, *flags, volume=f"{E2E}-data", image=TOOLS, check=True,
+           timeout=120):  # fmt: skip
+        return run(["docker", "run", "--rm", "-v", f"{volume}:/v", *flags, image,
                     "bash", "-c", script], check=check, timeout=timeout)  # fmt: skip
 
     def in_pod(self, script):
@@ -210,6 +212,107 @@ def test_no_key_is_to_be_seen(volumes, box):
     for key in (session_key, own_key):
         assert len(key) >= 40
         assert not [t[:200] for t in texts if key in t]
+
+
+class Database:
+    """Debian's databases on a strict volume, as the pod's user, whom the image is
+    told of by a file (PostgreSQL wants a name)."""
+
+    def __init__(self, volumes, passwd):
+        self.volumes = volumes
+        self.flags = ["--user", "4321:4322", "-v", f"{passwd}:/etc/passwd:ro"]
+        passwd.write_text("pod:x:4321:4322::/tmp:/bin/bash\n")
+        volumes.in_pod("rm -rf /data/db; mkdir /data/db")
+        volumes.create(f"{E2E}-db", "engagement=store", "mount=/data", "dir=db",
+                       "strict", f"daemon={VOLUMES}")  # fmt: skip
+
+    def sh(self, script):
+        return self.volumes.sh(script, *self.flags, volume=f"{E2E}-db", image=DATABASE,
+                               timeout=400)  # fmt: skip
+
+    def start(self, script):
+        run(["docker", "run", "-d", "--name", BOX, *self.flags, "-v", f"{E2E}-db:/v",
+             DATABASE, "bash", "-c", script])  # fmt: skip
+
+    def same_in_pod(self):
+        """What the container reads is what lies in the pod; how many files."""
+        show = "find . -type f | sort | xargs sha256sum"
+        there = self.volumes.in_pod(f"cd /data/db; {show}")
+        assert there == self.sh(f"cd /v; {show}").stdout
+        return len(there.splitlines())
+
+
+@pytest.fixture
+def database(volumes, tmp_path):
+    run(["docker", "rm", "-f", BOX], check=False)
+    yield Database(volumes, tmp_path / "passwd")
+    run(["docker", "rm", "-f", BOX], check=False)
+    run(["docker", "volume", "rm", f"{E2E}-db"])
+
+
+SQLITE = r"""
+set -e
+echo "pragma journal_mode=$1; create table t(i integer primary key, x);" | sqlite3 /v/db
+for i in $(seq 150); do echo "insert into t values($i, hex(randomblob(600)));"; done |
+    sqlite3 /v/db
+echo "begin; delete from t; rollback; update t set x='u'||x where i%3=0;
+    select count(*), sum(x like 'u%') from t; pragma integrity_check;" | sqlite3 /v/db
+"""
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_sqlite(volumes, database, mode):
+    """Each insert is a transaction of its own, synced."""
+    out = database.sh(f"set -- {mode}; {SQLITE}").stdout
+    assert out.split() == [mode, "150|50", "ok"]
+    check = ("import sqlite3; d = sqlite3.connect('/data/db/db'); print(d.execute("
+             "'pragma integrity_check').fetchone()[0], d.execute("
+             "'select count(*) from t').fetchone()[0])")
+    assert volumes.in_pod(f'python3 -c "{check}"') == "ok 150\n"
+
+
+POSTGRES = r"""
+set -e
+export PGHOST=/tmp PGUSER=postgres PGDATABASE=postgres PGDATA=/v/pg
+start() { pg_ctl -w -t 60 -l /tmp/log -o "-k /tmp -c listen_addresses=''" start >&2 ||
+    { cat /tmp/log >&2; exit 1; }; }
+ask() { psql -XAtc "$1"; }
+agree() { ask "select (select sum(abalance) from pgbench_accounts) =
+    (select coalesce(sum(delta), 0) from pgbench_history)"; }
+check() { pg_checksums --check | sed -n 's/^Bad checksums: *//p'; }
+"""
+# -n, as everywhere: else pgbench empties its history. A number is told when its
+# transaction was told committed.
+COUNT = r"""
+pgbench -c 2 -T 600 -n >/tmp/load 2>&1 &
+for i in $(seq 100000); do ask "insert into told values($i)" >/tmp/said; echo $i; done
+"""
+
+
+def test_postgresql(database):
+    """initdb, pgbench and a crash of the server in the middle of it; then the
+    container is killed: what was told committed is there for the next one."""
+    out = database.sh(POSTGRES + r"""
+        initdb -k -A trust -U postgres -E UTF8 --locale=C.UTF-8 >&2
+        start; ask "show fsync"; ask "show synchronous_commit"
+        pgbench -q -i -s 1 >&2; pgbench -n -c 4 -j 2 -T 8 >&2; agree
+        pgbench -n -c 4 -T 30 >/tmp/load 2>&1 & sleep 3; pg_ctl -m immediate stop >&2
+        start; agree; ask "create table told(i int)" >&2; pg_ctl stop >&2; check""")
+    assert out.stdout.split() == ["on", "on", "t", "t", "0"]
+    print("\n".join(x for x in out.stderr.splitlines() if "tps" in x or "latency" in x))
+    assert database.same_in_pod() > 900
+
+    database.start(POSTGRES + "start" + COUNT)
+    told = lambda: run(["docker", "logs", BOX]).stdout.split()  # noqa: E731
+    wait_until("fifty transactions", lambda: len(told()) > 50, 90)
+    run(["docker", "kill", BOX])
+    last = int(told()[-1])
+    run(["docker", "rm", BOX])
+    out = database.sh(POSTGRES + """start; agree; ask "select count(*), max(i) from told"
+        pg_ctl stop >&2; check""").stdout.split()
+    count, most = map(int, out[1].split("|"))
+    assert (out[0], out[2]) == ("t", "0")
+    assert last <= count == most <= last + 1
 
 
 def test_a_volume_whose_engagement_is_gone(volumes):
