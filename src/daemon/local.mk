@@ -75,16 +75,11 @@ tp_daemon_LDADD = $(DAEMON_LIBS)
 
 if HAVE_CHECK
 check_PROGRAMS += check_control check_dns check_dns_answers check_engagement check_link \
-<<<<<<< HEAD
 	check_session check_session_links check_engagement_spec \
-	check_files_ctl check_proxy check_vnat check_volume_socket
+	check_engagement_left check_files_ctl check_proxy check_vnat check_volume_socket
 check_proxy_SOURCES = tests/unit/check_proxy.c tests/unit/check_net.h
 check_proxy_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_proxy_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
-=======
-	check_session check_session_links check_engagement_spec check_engagement_left \
-	check_files_ctl check_vnat check_volume_socket
->>>>>>> vol
 check_vnat_SOURCES = tests/unit/check_vnat.c
 check_vnat_CFLAGS = $(CHECK_CFLAGS_ALL)
 check_vnat_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)

@@ -182,11 +182,12 @@ int inject_policy_check(struct json_object *obj, struct tp_error *err);
 /* Of the annotation; the caller puts it; NULL if there is none. */
 int inject_policy_of_pod(struct json_object *pod, struct json_object **out,
                          struct tp_error *why);
-/* Both may be NULL; path is plain. */
-enum inject_volume_policy inject_policy_decide(struct json_object *of_pod,
-                                               struct json_object *of_chart,
-                                               const char *volume,
-                                               const char *path);
+/* Both may be NULL; path is plain. A volume in memory is written only where a
+ * rule says so: its pages are charged to who writes them, and the agent, which
+ * the app's traffic passes, would be killed for them. */
+enum inject_volume_policy
+inject_policy_decide(struct json_object *of_pod, struct json_object *of_chart,
+                     const char *volume, const char *path, bool in_memory);
 
 /* ---- inject_volumes.c ---------------------------------------------------- */
 

@@ -186,16 +186,22 @@ static int ask(struct json_object *policy, const char *volume, const char *path)
 enum inject_volume_policy inject_policy_decide(struct json_object *of_pod,
                                                struct json_object *of_chart,
                                                const char *volume,
-                                               const char *path)
+                                               const char *path, bool in_memory)
 {
     int policy = ask(of_pod, volume, path);
+    bool by_rule = policy >= 0;
 
     if (policy < 0)
         policy = find_policy(json_get(of_pod, "default"));
-    if (policy < 0)
+    if (policy < 0) {
         policy = ask(of_chart, volume, path);
+        by_rule = policy >= 0;
+    }
     if (policy < 0)
         policy = find_policy(json_get(of_chart, "default"));
-    return policy < 0 ? INJECT_VOLUME_REMOTE
-                      : (enum inject_volume_policy)policy;
+    if (policy < 0)
+        policy = INJECT_VOLUME_REMOTE;
+    if (in_memory && !by_rule && policy == INJECT_VOLUME_REMOTE)
+        policy = INJECT_VOLUME_READ_ONLY;
+    return (enum inject_volume_policy)policy;
 }

@@ -70,13 +70,14 @@ static bool plain_path(const char *text, char out[PATH_MAX_])
 }
 
 /* "subPathExpr" names variables that the agent has under other names. */
-static enum inject_volume_policy decide(struct json_object *of_pod,
-                                        struct json_object *of_chart,
-                                        struct json_object *mount,
-                                        const char *name, const char *path)
+static enum inject_volume_policy
+decide(struct json_object *of_pod, struct json_object *of_chart,
+       struct json_object *mount, struct json_object *volume, const char *path)
 {
-    enum inject_volume_policy policy =
-        inject_policy_decide(of_pod, of_chart, name, path);
+    const bool in_memory =
+        !strcmp(json_get_str(volume, "emptyDir.medium", ""), "Memory");
+    enum inject_volume_policy policy = inject_policy_decide(
+        of_pod, of_chart, json_get_str(volume, "name", ""), path, in_memory);
 
     if (policy != INJECT_VOLUME_IGNORE && json_get(mount, "subPathExpr"))
         return INJECT_VOLUME_LOCAL;
@@ -122,7 +123,7 @@ static struct json_object *read_container(struct json_object *pod,
             json_array_len(list) == MOUNTS_MAX ||
             !plain_path(json_get_str(mount, "mountPath", ""), path))
             continue;
-        policy = decide(of_pod, of_chart, mount, name, path);
+        policy = decide(of_pod, of_chart, mount, volume, path);
         if (policy != INJECT_VOLUME_IGNORE)
             add_mount(list, mount, volume, path, policy);
     }

@@ -378,6 +378,29 @@ START_TEST(volumes_follow_the_policy)
 }
 END_TEST
 
+#define IN_MEMORY(more)                                                        \
+    ENABLED(more)                                                              \
+    "{'volumes':[{'name':'fast','emptyDir':{'medium':'Memory'}}],"             \
+    "'containers':[{'name':'app','volumeMounts':[{'name':'fast',"              \
+    "'mountPath':'/fast'}]}]}}"
+
+/* Who writes there pays for it, and the agent has little. */
+START_TEST(memory_is_written_only_by_a_rule)
+{
+    static const char read_only[] =
+        "{'name':'fast','mountPath':'/run/tp/files/app/fast',"
+        "'readOnly':true}";
+
+    EXPECT(IN_MEMORY(""), {AGENT "/volumeMounts/2", read_only});
+    EXPECT(IN_MEMORY(",'tp.internal/volumes':'{\\'default\\':\\'remote\\'}'"),
+           {AGENT "/volumeMounts/2", read_only});
+    EXPECT(IN_MEMORY(",'tp.internal/volumes':'{\\'rules\\':[{\\'volume\\':"
+                     "\\'fast\\',\\'policy\\':\\'remote\\'}]}'"),
+           {AGENT "/volumeMounts/2",
+            "{'name':'fast','mountPath':'/run/tp/files/app/fast'}"});
+}
+END_TEST
+
 /* A job works with a copy; both are released. */
 START_TEST(settings_are_copied_with_the_policy)
 {
@@ -717,6 +740,7 @@ static TCase *inject_case(void)
     tcase_add_test(tc, what_the_pod_has_is_kept);
     tcase_add_test(tc, volume_mounts_of_the_container_are_the_agents);
     tcase_add_test(tc, volumes_follow_the_policy);
+    tcase_add_test(tc, memory_is_written_only_by_a_rule);
     tcase_add_test(tc, settings_are_copied_with_the_policy);
     tcase_add_loop_test(tc, a_bad_policy_is_refused, 0, COUNT(bad_policies));
     tcase_add_test(tc, pre_injection_takes_named_ports_of_the_first_container);
