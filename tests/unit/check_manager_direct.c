@@ -286,7 +286,7 @@ static void teardown_lookups(void)
 
 START_TEST(one_asks_and_all_are_told)
 {
-    struct lookup_waiter a, b, c;
+    static struct lookup_waiter a, b, c; /* teardown forgets them */
 
     ck_assert_int_eq(look("x", &a), LOOKUP_ASK);
     ck_assert_int_eq(look("x", &b), LOOKUP_WAITS);
@@ -308,7 +308,7 @@ static void time_cb(uv_timer_t *timer)
 
 START_TEST(answers_grow_old_and_failures_are_not_kept)
 {
-    struct lookup_waiter a;
+    static struct lookup_waiter a;
     uv_timer_t timer;
 
     ck_assert_int_eq(look("x", &a), LOOKUP_ASK);
@@ -325,7 +325,7 @@ END_TEST
 
 START_TEST(the_oldest_answers_make_room)
 {
-    struct lookup_waiter a, b, c, d;
+    static struct lookup_waiter a, b, c, d;
 
     ck_assert_int_eq(look("a", &a), LOOKUP_ASK);
     ck_assert_int_eq(look("b", &b), LOOKUP_ASK);
