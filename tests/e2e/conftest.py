@@ -26,6 +26,10 @@ DAEMON = f"{E2E}-daemon"
 TOOLS = "tp-test/tools"
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes minutes; only with TP_LONG=1")
+
+
 def run(args, check=True, timeout=60, **kwargs):
     """Runs a command; its output is in the failure's message."""
     done = subprocess.run(

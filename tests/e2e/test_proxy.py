@@ -309,11 +309,13 @@ def browse(proxy, tmp_path, url, *flags):
     ).stdout  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["web", WEB])
 def test_chromium_loads_a_page_of_the_cluster(proxy, tmp_path, name):
     assert "web-" in browse(proxy, tmp_path, f"http://{name}/")
 
 
+@pytest.mark.long
 def test_in_chromium_another_origin_reads_nothing(proxy, tmp_path):
     """Neither as it is nor with its name turned to the proxy's address."""
     page = tmp_path / "www"

@@ -7,6 +7,7 @@ import os
 import re
 import time
 
+import pytest
 from conftest import DAEMON, NODE, run, wait_until
 
 CONNECTIONS = int(os.environ.get("TP_SOAK_CONNECTIONS", 20000))
@@ -89,6 +90,7 @@ def use(box, connections, flows):
     assert box.python(FLOW.format(count=flows), timeout=seconds) == "0"
 
 
+@pytest.mark.long
 def test_a_day_in_small(session, box):
     use(box, WARM_UP, 100)
     time.sleep(5)

@@ -260,6 +260,7 @@ echo "begin; delete from t; rollback; update t set x='u'||x where i%3=0;
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 def test_sqlite(volumes, database, mode):
     """Each insert is a transaction of its own, synced."""
@@ -289,6 +290,7 @@ for i in $(seq 100000); do ask "insert into told values($i)" >/tmp/said; echo $i
 """
 
 
+@pytest.mark.long
 def test_postgresql(database):
     """initdb, pgbench and a crash of the server in the middle of it; then the
     container is killed: what was told committed is there for the next one."""
