@@ -168,6 +168,10 @@ static int copy_member(struct copy *c, struct archive_entry *entry,
 
     if (!chunk)
         return tp_error_set(err, -ENOMEM, "out of memory");
+    /* The reader numbers members as device 1, inode 1, 2, ...; soon after a
+       boot that is the memfd written to, too, and libarchive would take the
+       member for it. No file is on device 0. */
+    archive_entry_set_dev(entry, 0);
     if (archive_write_header(c->to, entry) != ARCHIVE_OK)
         return failed(c->to, err);
     while ((n = archive_read_data(c->from, chunk, CHUNK)) > 0) {
