@@ -15,6 +15,8 @@ import time
 
 import pytest
 
+from shard import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 TP = str(TOP / "tp")
 RUN = pathlib.Path(os.environ.get("TP_CLUSTER_RUN", TOP / "tests/cluster/run"))
