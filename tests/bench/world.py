@@ -220,7 +220,7 @@ class World:
             )  # fmt: skip
             run("docker", "load", "-q", "-i", tar)
         if self.node:
-            images = [f"{APP}:latest", PUMP]
+            images = [f"{APP}:latest", f"{TOOLS}:latest", PUMP]
             if self.install:
                 images += self._cluster_images()
             run(TOP / "tests/cluster/load", *images, timeout=300)
