@@ -1,7 +1,7 @@
 # All lists of commands and options come from the program's own tables; pages of
 # single commands as a whole.
-MAN_COMMANDS = detach gather-logs ingest intercept list mirror replace uninstall \
-	volume
+MAN_COMMANDS = curl detach gather-logs ingest intercept list mirror replace serve \
+	uninstall volume
 MAN_PAGES = $(MAN_COMMANDS:%=man/tp-%.1)
 
 EXTRA_DIST += man/tp.1.in tests/man/check

@@ -135,7 +135,7 @@ const struct cli_command cmd_curl = {
                "that tp has as well (-q, --version) behind --.\n",
     .example = "  tp curl http://web/\n"
                "  tp curl -- -q -sS -d @order.json http://shop.team-a/orders\n",
-    .exits = "curl's own",
+    .exits = "  once curl runs: its own\n",
     .options = options,
     .min_args = 1,
     .max_args = -1,

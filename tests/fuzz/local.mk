@@ -19,6 +19,11 @@ fuzz_http1_SOURCES = tests/fuzz/fuzz_http1.c
 fuzz_http1_LDFLAGS = $(FUZZ_FLAGS)
 fuzz_http1_LDADD = $(NET_LIBS)
 
+FUZZ_TARGETS += fuzz_http1_chunks
+fuzz_http1_chunks_SOURCES = tests/fuzz/fuzz_http1_chunks.c
+fuzz_http1_chunks_LDFLAGS = $(FUZZ_FLAGS)
+fuzz_http1_chunks_LDADD = $(NET_LIBS)
+
 FUZZ_TARGETS += fuzz_websocket
 fuzz_websocket_SOURCES = tests/fuzz/fuzz_websocket.c
 fuzz_websocket_LDFLAGS = $(FUZZ_FLAGS)
