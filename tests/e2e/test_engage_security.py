@@ -368,7 +368,6 @@ def test_an_agent_has_no_port_but_those_of_the_app(calm):
     """It dials the managers, so whoever calls it reaches the app, and nothing
     in it can be asked: there is no caller that it would have to refuse."""
     pod = injected(calm)
-    calm["alice"].tp("detach", "web")
     ip = pod["status"]["podIP"]
     agent = next(c for c in pod["spec"]["containers"] if c["name"] == "tp-agent")
     listens = {p["containerPort"] for p in agent["ports"]}
@@ -380,6 +379,7 @@ def test_an_agent_has_no_port_but_those_of_the_app(calm):
     assert listens and scan(ip) - scan(plain["status"]["podIP"]) == listens
     ask = "import urllib.request\nprint(urllib.request.urlopen('http://{}:{}/tp/v1/status').read())"
     http = next(p["containerPort"] for p in agent["ports"] if p["name"] == "http")
+    calm["alice"].tp("detach", "web")
     assert pod["metadata"]["name"] in in_pod(calm, ask.format(ip, http))  # the app's answer
 
 

@@ -4,7 +4,7 @@ written into the pod template, and taken out of it again."""
 import json
 
 import pytest
-from conftest import DAEMON, MANAGER_NAMESPACE, install_chart, wait_until
+from conftest import DAEMON, MANAGER_NAMESPACE, install_chart, put_chart_back, wait_until
 from engage import (
     LOCAL_PORT,
     NAMED_SERVICE,
@@ -86,7 +86,7 @@ def unreached(session):
     cluster.tp("detach", "--all", "--name", DAEMON, check=False)
     webhook_port(cluster, "webhook")
     cluster.kubectl("delete", "namespace", NS, "--wait=false", check=False)
-    install_chart(cluster)
+    put_chart_back(cluster)
 
 
 def message(cluster, name):

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from conftest import DAEMON, MANAGER_NAMESPACE, install_chart, wait_until
+from conftest import DAEMON, MANAGER_NAMESPACE, install_chart, put_chart_back, wait_until
 from engage import (
     LOCAL_PORT,
     NAMED_SERVICE,
@@ -118,7 +118,7 @@ def test_idle_agents_go_by_the_charts_value(apps_with_agents):
         wait_until("no agent", lambda: not agents_of(cluster, "gone"), 150)
         assert managers(cluster) == before
     finally:
-        install_chart(cluster)
+        put_chart_back(cluster)
 
 
 def test_with_the_chart(apps_with_agents, box):

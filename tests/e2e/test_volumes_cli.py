@@ -59,7 +59,9 @@ spec:
             - {{name: conf, mountPath: /etc/keeper}}
             - {{name: conf, mountPath: /etc/one.conf, subPath: key}}
             - {{name: scratch, mountPath: /tmp}}
+            - {{name: ram, mountPath: /ram}}
       volumes:
+        - {{name: ram, emptyDir: {{medium: Memory}}}}
         - {{name: data, hostPath: {{path: {HOST_DIR}, type: DirectoryOrCreate}}}}
         - {{name: scratch, emptyDir: {{}}}}
         - {{name: conf, configMap: {{name: keeper}}}}
@@ -267,6 +269,18 @@ def test_read_only(keeper, clean):
     listed = json.loads(clean.tp("volumes", "--format", "json").stdout)["volumes"]
     assert all(m["readOnly"] for v in listed for m in v["mounts"])
     assert in_pod(keeper, "ls /data/no 2>/dev/null || true") == ""
+
+
+def test_a_volume_in_memory_is_read_only(keeper, clean):
+    """What is written there counts against the agent's memory limit."""
+    in_pod(keeper, "echo theirs >/ram/x")
+    clean.engage("intercept", "--mount", "m")
+    assert clean.sh("cat m/ram/x; echo y >m/data/y; cat m/data/y").stdout == "theirs\ny\n"
+    for script in ("echo ours >m/ram/x", "echo ours >m/ram/new"):
+        assert clean.sh(script, check=False).returncode != 0
+    assert in_pod(keeper, "cat /ram/*") == "theirs\n"
+    listed = json.loads(clean.tp("volumes", "--format", "json").stdout)["volumes"]
+    assert {m["path"]: m["readOnly"] for v in listed for m in v["mounts"]}["/ram"]
 
 
 def test_an_ingest_is_read_only(keeper, clean):
