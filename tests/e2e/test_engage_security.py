@@ -163,7 +163,8 @@ def test_a_conflict_names_the_holder_and_disjoint_ports_both_work(calm, look):
         # a mirror may stand beside it
         bob.engage("mirror", "web", "--port", "18081:http")
         bob.tp("detach", "web")
-        assert who(look, URL) == "alices"
+        # kube-proxy may still lead to a pod that the rollout has ended
+        wait_until("alice's program", lambda: who(look, URL) == "alices", 30)
         bob.engage("intercept", "web", "--port", "18082:echo")
         wait_until(
             "bob's program",
