@@ -120,13 +120,18 @@ def install_chart(cluster, *flags):
     )  # fmt: skip
 
 
+def roll_managers(cluster, seconds=90):
+    managers = ["-n", MANAGER_NAMESPACE, "deployment/tp-manager"]
+    cluster.kubectl("rollout", "restart", *managers)
+    cluster.kubectl("rollout", "status", *managers, f"--timeout={seconds}s",
+                    timeout=seconds + 10)  # fmt: skip
+
+
 def put_chart_back(cluster):
     """Also what managers read while they run (agent.idleSeconds): the kubelet would
     bring that up to 90 s later, in the middle of whatever test comes next."""
     install_chart(cluster)
-    for args in (["restart"], ["status", "--timeout=90s"]):
-        cluster.kubectl("rollout", args[0], "-n", MANAGER_NAMESPACE, "deployment/tp-manager",
-                        *args[1:], timeout=100)  # fmt: skip
+    roll_managers(cluster)
 
 
 @pytest.fixture(scope="session")

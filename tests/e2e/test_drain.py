@@ -3,7 +3,7 @@
 import subprocess
 import time
 
-from conftest import MANAGER_NAMESPACE, wait_until
+from conftest import MANAGER_NAMESPACE, roll_managers, wait_until
 
 SIZE = 100 << 20
 RATE = 4 << 20  # bytes a second: 25 s; what lies in buffers is 4 s of it
@@ -14,12 +14,6 @@ def manager_names(cluster, ending):
                                 "app.kubernetes.io/name=tp-manager")["items"]  # fmt: skip
     return {p["metadata"]["name"] for p in pods
             if bool(p["metadata"].get("deletionTimestamp")) == ending}  # fmt: skip
-
-
-def roll_managers(cluster):
-    cluster.kubectl("rollout", "restart", "deployment/tp-manager", "-n", MANAGER_NAMESPACE)
-    cluster.kubectl("rollout", "status", "deployment/tp-manager", "-n",
-                    MANAGER_NAMESPACE, "--timeout=60s", timeout=70)  # fmt: skip
 
 
 def former_streams(cluster):
@@ -38,7 +32,7 @@ def test_a_download_outlives_a_rollout_of_the_managers(session, box):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
     try:
         time.sleep(2)
-        roll_managers(session)
+        roll_managers(session, 60)
         wait_until("all old managers were told to end",
                    lambda: not old & manager_names(session, False), 15)  # fmt: skip
         told = time.monotonic()
@@ -61,6 +55,6 @@ def test_a_download_outlives_a_rollout_of_the_managers(session, box):
 def test_managers_without_connections_go_soon(session, box):
     """An idle session does not hold a rollout for the whole time-out."""
     assert box.sh("curl -sS http://web/").returncode == 0
-    roll_managers(session)
+    roll_managers(session, 60)
     wait_until("the old managers are gone", lambda: not manager_names(session, True), 25)
     assert session.status()["state"] == "connected"

@@ -4,7 +4,14 @@ written into the pod template, and taken out of it again."""
 import json
 
 import pytest
-from conftest import DAEMON, MANAGER_NAMESPACE, install_chart, put_chart_back, wait_until
+from conftest import (
+    DAEMON,
+    MANAGER_NAMESPACE,
+    install_chart,
+    put_chart_back,
+    roll_managers,
+    wait_until,
+)
 from engage import (
     LOCAL_PORT,
     NAMED_SERVICE,
@@ -33,9 +40,7 @@ def webhook_port(cluster, target):
 def block(cluster):
     """New managers: API servers keep the connections that they have."""
     webhook_port(cluster, 9)
-    restart = ["-n", MANAGER_NAMESPACE, "deployment/tp-manager"]
-    cluster.kubectl("rollout", "restart", *restart)
-    cluster.kubectl("rollout", "status", *restart, "--timeout=90s", timeout=100)
+    roll_managers(cluster)
     wait_until("no webhook", lambda: not asked(cluster), 30)
     wait_until("the link", lambda: cluster.status()["state"] == "connected", 60)
 

@@ -16,6 +16,7 @@ from conftest import (
     NAMESPACE,
     Cluster,
     install_chart,
+    roll_managers,
     run,
     start_joined,
     wait_until,
@@ -223,9 +224,7 @@ def hostile_manager(chart, apps):
     chart.kubectl("patch", "configmap", "tp-client-config", "-n", MANAGER_NAMESPACE,
                   "--type=merge", "-p",
                   json.dumps({"data": {"client.json": json.dumps(config)}}))  # fmt: skip
-    chart.kubectl("rollout", "restart", "deployment/tp-manager", "-n", MANAGER_NAMESPACE)
-    chart.kubectl("rollout", "status", "deployment/tp-manager", "-n", MANAGER_NAMESPACE,
-                  "--timeout=90s", timeout=100)  # fmt: skip
+    roll_managers(chart)
     yield chart
     # Not by --reuse-values and null: Helm keeps what such a key had.
     install_chart(chart)

@@ -331,12 +331,14 @@ def test_interrupted_at_any_point(plugin, volume, daemon, data, seconds):
         p.wait(20)
     # The engine goes on with a create whose client has gone: the container may be
     # there only after a while, and no sooner can its volume be removed.
-    gone = lambda: docker("rm", "-f", f"{DRIVER}-i", check=False)
-    gone()
+    def remove():
+        return docker("rm", "-f", f"{DRIVER}-i", check=False)
+
+    remove()
     wait_until("nothing is left", lambda: not [
         p for p in plugin.pids() if "tp-mount" in read(f"/proc/{p}/cmdline")])
     assert v.sh("echo ok").stdout == "ok\n"
-    wait_until("the volume is free", lambda: gone() and docker(
+    wait_until("the volume is free", lambda: remove() and docker(
         "volume", "rm", v.name, check=False).returncode == 0)
 
 
